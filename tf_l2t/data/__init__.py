@@ -1,0 +1,22 @@
+"""Sources of examples, and seeded batches of them that can be replayed."""
+
+from tf_l2t.data.batches import BatchIndices, gather
+from tf_l2t.data.idx import read_idx
+from tf_l2t.data.mnist import embedded_mnist
+from tf_l2t.data.sources import Source, arrays
+from tf_l2t.data.splits import Examples, Splits, split
+from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
+
+__all__ = [
+    "BatchIndices",
+    "DatasetUnavailableError",
+    "Examples",
+    "Source",
+    "Splits",
+    "arrays",
+    "embedded_mnist",
+    "gather",
+    "read_idx",
+    "split",
+    "tfds_images",
+]

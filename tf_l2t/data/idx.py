@@ -1,0 +1,78 @@
+"""Reads the idx files in which MNIST and its relatives are published."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import pathlib
+import struct
+import zlib
+
+import numpy as np
+
+_UNSIGNED_BYTE = 0x08
+
+
+def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndarray:
+    """Reads a gzipped idx file of unsigned bytes.
+
+    Args:
+        path: the .gz file.
+        sha256: what the SHA-256 of the .gz file must be, in hex; None leaves it unchecked.
+
+    Returns:
+        The array that the file holds, uint8, read-only, in the shape that its header says.
+
+    Raises:
+        ValueError: the file cannot be read, is damaged or cut, or is not the expected one.
+
+    Example:
+        >>> images = read_idx("train-images-idx3-ubyte.gz")  # uint8 [60000, 28, 28]
+    """
+    try:
+        packed = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise _bad(path, f"cannot be read ({error.strerror or error})") from error
+    if sha256 is not None:
+        found = hashlib.sha256(packed).hexdigest()
+        if found != sha256.lower():
+            raise _bad(path, f"has the SHA-256 {found} instead of {sha256.lower()}")
+    try:
+        raw = gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _bad(path, f"is not a whole gzip file ({error})") from error
+    return _parse(path, raw)
+
+
+def _parse(path: str | os.PathLike[str], raw: bytes) -> np.ndarray:
+    """Returns the array of an unpacked idx file: 0, 0, type, rank, sizes, then the data."""
+    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UNSIGNED_BYTE or raw[3] == 0:
+        raise _bad(
+            path,
+            f"starts with the bytes {raw[:4].hex(' ') or 'none'} instead of 00 00 08 and the "
+            "number of dimensions, so it is not an idx file of unsigned bytes",
+        )
+    rank = raw[3]
+    start = 4 + 4 * rank
+    if len(raw) < start:
+        raise _bad(path, f"ends inside its header, after {len(raw)} of {start} bytes")
+    shape = struct.unpack(f">{rank}I", raw[4:start])
+    if len(raw) - start != math.prod(shape):
+        raise _bad(
+            path,
+            f"holds {len(raw) - start} bytes of data, but its header says "
+            f"{' x '.join(map(str, shape))} = {math.prod(shape)}",
+        )
+    try:
+        return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    except ValueError as error:
+        raise _bad(path, f"says {rank} dimensions, {shape}, in its header ({error})") from error
+
+
+def _bad(path: str | os.PathLike[str], what: str) -> ValueError:
+    return ValueError(
+        f"{os.fspath(path)} {what}. Get the file again; if it came with tf_l2t, reinstall it: "
+        "pip install --force-reinstall tf-l2t, or git checkout of the file in a checkout"
+    )

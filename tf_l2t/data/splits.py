@@ -1,0 +1,68 @@
+"""Cuts a source into train, dev and test."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_l2t.data.permutations import permutation
+from tf_l2t.data.sources import Source
+
+_STREAM = 0
+
+
+class Examples(NamedTuple):
+    """Images with their labels, as arrays or as tensors."""
+
+    images: np.ndarray | tf.Tensor
+    """uint8 or float32 [examples, height, width, channels]."""
+    labels: np.ndarray | tf.Tensor
+    """int32 [examples]."""
+
+
+class Splits(NamedTuple):
+    """What a student learns from, what its teacher is judged by, and what is reported."""
+
+    train: Examples
+    """Examples for the student's weights."""
+    dev: Examples
+    """Held-out examples for the teacher."""
+    test: Examples
+    """Examples for the report alone."""
+
+
+def split(source: Source, dev_size: float, seed: int = 0) -> Splits:
+    """Holds a random part of the training examples out as dev.
+
+    Args:
+        source: the examples.
+        dev_size: number of dev examples or, below 1, their part of the training examples.
+        seed: the same seed gives the same split; a number from 0.
+
+    Returns:
+        The three sets; train and dev are disjoint and together the source's training examples.
+
+    Raises:
+        ValueError: `dev_size` leaves no dev or no train examples, or is not a whole number.
+
+    Example:
+        >>> splits = split(embedded_mnist(), dev_size=5000, seed=1)
+        >>> splits = split(embedded_mnist(), dev_size=0.1, seed=1)  # 6000
+    """
+    total = len(source.train_labels)
+    size = round(dev_size * total) if 0 < dev_size < 1 else dev_size
+    if not 1 <= size < total or size != int(size):
+        raise ValueError(
+            f"dev_size is {dev_size!r} of {total} training examples: give a whole number from 1 "
+            f"to {total - 1}, or a part of them such as 0.1 that leaves one dev and one train "
+            "example at least"
+        )
+    order = permutation(total, seed, _STREAM)
+    dev, train = order[: int(size)], order[int(size) :]
+    return Splits(
+        train=Examples(source.train_images[train], source.train_labels[train]),
+        dev=Examples(source.train_images[dev], source.train_labels[dev]),
+        test=Examples(source.test_images, source.test_labels),
+    )

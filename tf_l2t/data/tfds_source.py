@@ -1,0 +1,145 @@
+"""Any image classification dataset of TensorFlow Datasets as a source."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import gin
+import numpy as np
+
+from tf_l2t.data.sources import Source, arrays
+
+_OTHER = "choose another dataset, or give your own arrays to tf_l2t.data.arrays"
+
+
+class DatasetUnavailableError(RuntimeError):
+    """A dataset cannot be had: unknown, not on this machine, or not what is needed."""
+
+
+@gin.register(module="tf_l2t")
+def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> Source:
+    """Reads the splits `train` and `test` of a TFDS dataset into memory.
+
+    A dataset that is not prepared in `data_dir` is downloaded and prepared there first.
+
+    Args:
+        name: builder of labelled images of one size, such as "mnist", "fashion_mnist", "cifar10"
+            or "cifar100"; a config and a version may follow, as "name/config:1.0.0".
+        data_dir: folder of prepared datasets; None is that of TFDS, ~/tensorflow_datasets.
+
+    Returns:
+        The images and labels in the order that TFDS stores them in.
+
+    Raises:
+        DatasetUnavailableError: there is no such builder, the dataset is neither prepared nor
+            to be downloaded, cannot be read, or has no splits, images and labels of this kind.
+
+    Example:
+        >>> source = tfds_images("cifar10")
+    """
+    import tensorflow_datasets as tfds
+
+    where = f"TFDS dataset name={name!r}, data_dir={data_dir and str(data_dir)!r}"
+    folder = None if data_dir is None else os.path.expanduser(data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=folder)
+        features = builder.info.features
+    except Exception as error:
+        remedy = (
+            "correct the name (https://www.tensorflow.org/datasets/catalog lists them), or import "
+            "the module that defines the builder"
+        )
+        raise _unavailable(where, "cannot be found or set up", remedy, error) from error
+    _check_features(where, features)
+    if not builder.info.splits:
+        _prepare(where, builder)
+    missing = sorted({"train", "test"} - set(builder.info.splits))
+    if missing:
+        what = f"has no split {' and no '.join(missing)}, only {sorted(builder.info.splits)}"
+        raise _unavailable(where, what, _OTHER)
+    try:
+        return arrays(
+            *_read(where, builder, "train"),
+            *_read(where, builder, "test"),
+            class_names=getattr(features["label"], "names", None),
+            name=builder.name,
+        )
+    except ValueError as error:
+        raise _unavailable(where, "is not usable", _OTHER, error) from error
+
+
+def _check_features(where: str, features: Any) -> None:
+    """Refuses, before any download, a dataset without images of one size and labels."""
+    keys = sorted(features) if hasattr(features, "keys") else []
+    missing = [key for key in ("image", "label") if key not in keys]
+    if missing:
+        what = f"has no feature {' and no '.join(missing)}, only {keys}"
+        raise _unavailable(where, what, _OTHER)
+    shape = tuple(features["image"].shape)
+    if len(shape) != 3 or None in shape:
+        what = f"has images of the shape {shape}, not of one fixed size"
+        raise _unavailable(where, what, f"resize them beforehand, {_OTHER}")
+
+
+def _prepare(where: str, builder: Any) -> None:
+    import tensorflow_datasets as tfds
+
+    try:
+        _check_hosts(builder)
+        # Without network, a look at Google's bucket of prepared datasets costs minutes as well.
+        config = tfds.download.DownloadConfig(try_download_gcs=False)
+        builder.download_and_prepare(download_config=config)
+    except Exception as error:
+        remedy = (
+            "connect to the network, or prepare the dataset on a machine that has one "
+            "(tfds.load does), copy its folder here, and name the folder in data_dir"
+        )
+        what = "is not prepared and cannot be downloaded"
+        raise _unavailable(where, what, remedy, error) from error
+
+
+def _check_hosts(builder: Any) -> None:
+    """Looks the hosts up: TFDS itself tries each address again for minutes before it gives up."""
+    downloads = (
+        pathlib.Path(builder.data_dir)
+        .parents[2 if builder.builder_config else 1]
+        .joinpath("downloads", builder.name)
+    )
+    if urllib.request.getproxies() or any(downloads.glob("*.INFO")):
+        return  # a proxy looks names up itself, and what is downloaded already needs no host
+    for host in sorted({urllib.parse.urlsplit(url).hostname for url in builder.url_infos or ()}):
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError as error:
+            raise ConnectionError(f"{host}: {error.strerror or error}") from error
+
+
+def _read(where: str, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images and labels of a split, in the stored order."""
+    import tensorflow_datasets as tfds
+
+    try:
+        examples = builder.as_dataset(split=split, batch_size=1000, shuffle_files=False)
+        pairs = examples.map(lambda example: (example["image"], example["label"]))
+        images, labels = zip(*tfds.as_numpy(pairs), strict=True)
+        return np.concatenate(images), np.concatenate(labels)
+    except Exception as error:
+        what = f"has a split {split} that cannot be read"
+        remedy = f"delete the folder {builder.data_dir}, so that it is prepared again"
+        raise _unavailable(where, what, remedy, error) from error
+
+
+def _unavailable(
+    where: str, what: str, remedy: str, cause: Exception | None = None
+) -> DatasetUnavailableError:
+    """Returns the one error of this module; of its cause it gives the first line alone."""
+    because = ""
+    if cause is not None:
+        line = str(cause).strip().partition("\n")[0]
+        because = f" ({type(cause).__name__}: {line[:300]})"
+    return DatasetUnavailableError(f"{where} {what}{because}: {remedy}")

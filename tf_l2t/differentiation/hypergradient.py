@@ -1,0 +1,240 @@
+"""Rollout and reverse pass together: the engine, and the function that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_l2t.differentiation.reverse import OuterGradient, ReverseResult, reverse
+from tf_l2t.differentiation.segments import CompiledSegments, Segment, cut
+from tf_l2t.differentiation.step import TrainingStep
+from tf_l2t.differentiation.trajectory import (
+    Trajectory,
+    check_storage,
+    default_segment_length,
+    new_trajectory,
+)
+from tf_l2t.differentiation.update_rules import UpdateRule
+from tf_l2t.types import Nest, StudentState
+
+ContextFn = Callable[[Segment, StudentState], Nest]
+OnSegment = Callable[[Segment, StudentState, Nest, tf.Tensor], None]
+
+
+class RolloutResult(NamedTuple):
+    """A student after its training, and what the reverse pass needs."""
+
+    state: StudentState
+    trajectory: Trajectory
+
+
+class Engine:
+    """Rolls a student out and differentiates through its training.
+
+    Args:
+        step: the training step F_t.
+        storage: where the states wait for the reverse pass: "memory"; "host" (of an accelerator);
+            "disk"; "recompute" (√T states, one more forward pass).
+        segment_length: steps of a segment, √T (at least 50 unless "recompute") if None.
+        truncate: reverse through the last so many steps only; through all if None.
+        jit_compile: whether XLA compiles the loops. It is slower on CPU.
+
+    Raises:
+        ValueError: for an unknown policy or a length below 1.
+    """
+
+    def __init__(
+        self,
+        step: TrainingStep,
+        *,
+        storage: str = "memory",
+        segment_length: int | None = None,
+        truncate: int | None = None,
+        jit_compile: bool = False,
+    ) -> None:
+        check_storage(storage)
+        for name, value in (("segment_length", segment_length), ("truncate", truncate)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}; None is the default.")
+        self.step = step
+        self.segments = CompiledSegments(step, jit_compile)
+        self._storage = storage
+        self._segment_length = segment_length
+        self._truncate = truncate
+
+    def roll_out(
+        self,
+        state: StudentState,
+        coefficients: Nest,
+        num_steps: int,
+        *,
+        start: int = 0,
+        context_fn: ContextFn | None = None,
+        record: bool = True,
+        on_segment: OnSegment | None = None,
+    ) -> RolloutResult:
+        """Trains a student from step `start` up to, not including, step `num_steps`.
+
+        Args:
+            state: the student before step `start`.
+            coefficients: the nest of tensors that the inner loss depends on.
+            num_steps: T.
+            start: the first step.
+            context_fn: (segment, state before it) -> what `batch_fn` gets for the segment's
+                steps. It is constant to the differentiation.
+            record: whether to keep what the reverse pass needs.
+            on_segment: called after each segment with it, the state before it, its context and
+                its mean training loss.
+
+        Raises:
+            ValueError: if there is no step to take.
+        """
+        if num_steps - start < 1:
+            raise ValueError(
+                f"num_steps must be greater than the first step, got num_steps={num_steps} and "
+                f"start={start}; train for at least one step."
+            )
+        recorded = num_steps - start
+        if self._truncate is not None:
+            recorded = min(recorded, self._truncate)
+        first_recorded = num_steps - recorded
+        length = self._segment_length or default_segment_length(self._storage, recorded)
+        trajectory = new_trajectory(self._storage, recorded)
+        for segment in cut(start, first_recorded, length) + cut(first_recorded, num_steps, length):
+            context = context_fn(segment, state) if context_fn else ()
+            keep = record and segment.start >= first_recorded
+            save = keep and trajectory.keeps_stacks
+            before = state
+            state, stack, loss = self.segments.forward(segment, before, coefficients, context, save)
+            if keep:
+                trajectory.record(segment, context, before, stack)
+            if on_segment:
+                on_segment(segment, before, context, loss)
+        return RolloutResult(state, trajectory)
+
+    def reverse(
+        self,
+        rollout: RolloutResult,
+        coefficients: Nest,
+        adjoint: list[tf.Tensor],
+        on_segment: Callable[[int], None] | None = None,
+    ) -> ReverseResult:
+        """Runs the reverse pass over a recorded rollout and empties it; see `reverse.reverse`."""
+        try:
+            return reverse(
+                self.segments,
+                rollout.trajectory,
+                coefficients,
+                adjoint,
+                len(rollout.state.weights),
+                on_segment,
+            )
+        finally:
+            rollout.trajectory.close()
+
+
+def hypergradient(
+    inner_loss: Callable[[list[tf.Tensor], Nest, Nest], tf.Tensor],
+    outer_loss: Callable[..., tf.Tensor],
+    weights: list[tf.Tensor],
+    coefficients: Nest,
+    batch_fn: Callable[[tf.Tensor], Nest],
+    update_rule: UpdateRule,
+    num_steps: int,
+    storage: str = "memory",
+    segment_length: int | None = None,
+    truncate: int | None = None,
+    jit_compile: bool = False,
+    outer_chunks: int = 1,
+) -> tuple[tf.Tensor, Nest, list[tf.Tensor]]:
+    """Differentiates an outer loss after training by the coefficients of the training loss.
+
+        ω_{t+1} = update(ω_t, ∂ inner_loss(ω_t, Φ, batch_t)/∂ω_t)
+        returns M = outer_loss(ω_T), dM/dΦ, dM/dω_0
+
+    Exact reverse-mode differentiation through all steps, with T stored sets of weights instead
+    of T stored graphs. Outside a `tf.function` for every storage policy, inside one for "memory"
+    and "recompute".
+
+    Args:
+        inner_loss: (weights, coefficients, batch) -> scalar.
+        outer_loss: (weights) -> scalar; with `outer_chunks` > 1 (weights, chunk) -> scalar, where
+            chunk is an int32 scalar and the outer loss the sum over the chunks.
+        weights: list of floating-point tensors, the student's weights at t = 0.
+        coefficients: nest of floating-point tensors that the inner loss depends on.
+        batch_fn: t (int32 scalar tensor) -> batch, a function of t alone.
+        update_rule: for example `tf_l2t.SGD(learning_rate=0.1, momentum=0.9)`.
+        num_steps: T.
+        storage: "memory", "host", "disk" or "recompute".
+        segment_length: steps of one compiled loop; √T, at least 50 unless "recompute", if None.
+        truncate: reverse through the last so many steps only; through all if None.
+        jit_compile: whether XLA compiles the loops.
+        outer_chunks: number of chunks that the outer loss is differentiated in.
+
+    Returns:
+        value: the outer loss at the last weights, a scalar.
+        gradients: its derivative by the coefficients, in their structure.
+        initial_gradients: its derivative by the weights at t = 0, or, where truncated, at the
+            first step that the reverse pass reached; a list like `weights`.
+
+    Raises:
+        ValueError: for a bad argument, before any step is run.
+
+    Example:
+        >>> target = tf.constant([1.0, 2.0])
+        >>> value, gradients, _ = tf_l2t.hypergradient(
+        ...     inner_loss=lambda w, c, batch: tf.reduce_sum(c * (w[0] - target) ** 2),
+        ...     outer_loss=lambda w: tf.reduce_sum((w[0] - 3.0) ** 2),
+        ...     weights=[tf.zeros(2)], coefficients=tf.ones(2), batch_fn=lambda t: (),
+        ...     update_rule=tf_l2t.SGD(learning_rate=0.1), num_steps=10)
+
+    Wu et al., *Learning to Teach with Dynamic Loss Functions*, NeurIPS 2018, equations (4), (5);
+    Domke 2012; Maclaurin et al. 2015; Franceschi et al. 2017.
+    """
+    weights = _tensors("weights", list(weights))
+    coefficients = _tensors("coefficients", coefficients)
+    if num_steps < 1:
+        raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
+    if outer_chunks < 1:
+        raise ValueError(f"outer_chunks must be at least 1, got {outer_chunks}.")
+    step = TrainingStep(
+        inner_loss=lambda weights, variables, coefficients, batch: (
+            inner_loss(weights, coefficients, batch),
+            variables,
+        ),
+        batch_fn=lambda t, context: batch_fn(t),
+        update_rule=update_rule,
+    )
+    outer = OuterGradient(
+        lambda weights, variables, chunk: (
+            outer_loss(weights) if outer_chunks == 1 else outer_loss(weights, chunk)
+        ),
+        outer_chunks,
+        jit_compile,
+    )
+    engine = Engine(
+        step,
+        storage=storage,
+        segment_length=segment_length,
+        truncate=truncate,
+        jit_compile=jit_compile,
+    )
+    rollout = engine.roll_out(step.initial_state(weights), coefficients, num_steps)
+    value, adjoint = outer(rollout.state)
+    result = engine.reverse(rollout, coefficients, adjoint)
+    return value, result.gradients, result.initial_gradients
+
+
+def _tensors(name: str, nest: Nest) -> Nest:
+    tensors = tf.nest.map_structure(tf.convert_to_tensor, nest)
+    for tensor in tf.nest.flatten(tensors):
+        if not tensor.dtype.is_floating:
+            raise ValueError(
+                f"{name} must hold floating-point tensors, got one of dtype {tensor.dtype.name}; "
+                "cast it, or keep it out of the nest and let the loss close over it."
+            )
+    if not tf.nest.flatten(tensors):
+        raise ValueError(f"{name} is empty; there is nothing to differentiate by.")
+    return tensors

@@ -1,0 +1,133 @@
+"""The reverse pass: from the gradient at the last state back to the coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tf_l2t.differentiation.graph_options import without_memory_optimizer
+from tf_l2t.differentiation.segments import CompiledSegments, Segment
+from tf_l2t.differentiation.step import floating
+from tf_l2t.differentiation.trajectory import Trajectory
+from tf_l2t.types import Nest, StudentState
+
+OuterLoss = Callable[[list[tf.Tensor], list[tf.Tensor], tf.Tensor], tf.Tensor]
+
+
+class ReverseResult(NamedTuple):
+    """What the reverse pass returns."""
+
+    gradients: Nest
+    """dM/dΦ, with the structure of the coefficients."""
+    initial_gradients: list[tf.Tensor]
+    """λ at the first recorded state: the derivative by the student's weights there."""
+    final_norm: tf.Tensor
+    """|λ_T|, the norm of the derivative by the last weights."""
+    initial_norm: tf.Tensor
+    """|λ_0|, the norm of `initial_gradients`; |λ_0|/|λ_T| beyond 1e3 or so warns of chaos."""
+
+
+class OuterGradient:
+    """Value and gradient of an outer loss at the end of a rollout, summed over chunks.
+
+    Args:
+        outer_loss: (weights, variables, chunk) -> scalar, chunk an int32 scalar; the loss is the
+            sum over the chunks, and only one is differentiated at a time.
+        num_chunks: how many chunks there are.
+        jit_compile: whether XLA compiles it.
+    """
+
+    def __init__(self, outer_loss: OuterLoss, num_chunks: int = 1, jit_compile: bool = False):
+        self._outer_loss = outer_loss
+        self._num_chunks = num_chunks
+        self._compiled = tf.function(self._sum, jit_compile=jit_compile)
+
+    def __call__(self, state: StudentState) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns the value, and λ_T: one tensor for each of `floating(state)`."""
+        with without_memory_optimizer():
+            value, gradients = self._compiled(state.weights, state.variables)
+        slots = [tf.zeros_like(slot) for slot in floating(state.slots)]
+        weights, variables = gradients[: len(state.weights)], gradients[len(state.weights) :]
+        return value, [*weights, *slots, *variables]
+
+    def _sum(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        value, gradients = self._chunk(weights, variables, tf.constant(0))
+        if self._num_chunks == 1:
+            return value, gradients
+
+        def body(i: tf.Tensor, value: tf.Tensor, gradients: list[tf.Tensor]) -> tuple:
+            more, contribution = self._chunk(weights, variables, i)
+            return (
+                i + 1,
+                value + more,
+                [a + b for a, b in zip(gradients, contribution, strict=True)],
+            )
+
+        _, value, gradients = tf.while_loop(
+            lambda i, *_: i < self._num_chunks,
+            body,
+            (tf.constant(1), value, gradients),
+            maximum_iterations=self._num_chunks - 1,
+        )
+        return value, gradients
+
+    def _chunk(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        sources = [*weights, *floating(variables)]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            value = self._outer_loss(weights, variables, chunk)
+        gradients = tape.gradient(
+            value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return value, [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def reverse(
+    segments: CompiledSegments,
+    trajectory: Trajectory,
+    coefficients: Nest,
+    adjoint: list[tf.Tensor],
+    num_weights: int,
+    on_segment: Callable[[int], None] | None = None,
+) -> ReverseResult:
+    """Runs the reverse pass over a recorded rollout.
+
+        (λ_t, g_t) = VJP of F_t at z_t, applied to λ_{t+1};    dM/dΦ = Σ_t g_t
+
+    Args:
+        segments: the compiled loops of the step that the rollout ran.
+        trajectory: what the rollout recorded; it is emptied.
+        coefficients: the nest of tensors to differentiate by.
+        adjoint: λ_T, one tensor for each of `floating(z_T)`.
+        num_weights: how many of these belong to the weights; they come first.
+        on_segment: called with the number of steps after each segment.
+
+    Returns:
+        The gradients and the norms of the adjoint at both ends (L2T-DLF, equations (4), (5)).
+    """
+    final_norm = tf.linalg.global_norm(adjoint[:num_weights])
+    gradients = [tf.zeros_like(tensor) for tensor in tf.nest.flatten(coefficients)]
+
+    def forward(segment: Segment, state: StudentState, context: Nest) -> tuple[StudentState, Any]:
+        state, stack, _ = segments.forward(segment, state, coefficients, context, save=True)
+        return state, stack
+
+    for segment, context, stack in trajectory.backwards(forward):
+        adjoint, gradients = segments.reverse(
+            segment, stack, coefficients, context, adjoint, gradients
+        )
+        if on_segment:
+            on_segment(segment.length)
+    initial = adjoint[:num_weights]
+    return ReverseResult(
+        tf.nest.pack_sequence_as(coefficients, gradients),
+        initial,
+        final_norm,
+        tf.linalg.global_norm(initial),
+    )

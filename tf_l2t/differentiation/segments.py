@@ -1,0 +1,155 @@
+"""Segments: runs of K consecutive steps, each one call of a compiled loop."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_l2t.differentiation.graph_options import without_memory_optimizer
+from tf_l2t.differentiation.step import TrainingStep
+from tf_l2t.types import Nest, StudentState
+
+
+class Segment(NamedTuple):
+    """The steps start, start + 1, …, start + length - 1."""
+
+    start: int
+    length: int
+
+
+def cut(start: int, stop: int, length: int) -> list[Segment]:
+    """Cuts the steps from start to stop into segments of `length` steps, the last one shorter."""
+    return [Segment(t, min(length, stop - t)) for t in range(start, stop, length)]
+
+
+class CompiledSegments:
+    """The forward and the reverse loop over the steps of a segment, traced once.
+
+    Args:
+        step: the training step.
+        jit_compile: whether XLA compiles the loops. Slower on CPU; one trace for each length.
+    """
+
+    def __init__(self, step: TrainingStep, jit_compile: bool = False) -> None:
+        self.step = step
+        self._jit_compile = jit_compile
+        # Partials, not methods: TensorFlow counts traces by function, and each step has its own.
+        self._forward = tf.function(functools.partial(_forward_loop, step), jit_compile=jit_compile)
+        self._reverse = tf.function(
+            functools.partial(_reverse_loop, step, jit_compile), jit_compile=jit_compile
+        )
+
+    def forward(
+        self, segment: Segment, state: StudentState, coefficients: Nest, context: Nest, save: bool
+    ) -> tuple[StudentState, StudentState | None, tf.Tensor]:
+        """Runs the steps of a segment.
+
+        Returns:
+            The state after the segment; the stack of what the reverse loop reads of each state,
+            [length, ...] a tensor, or None unless `save`; the mean training loss of the segment.
+        """
+        start, length = self._bounds(segment)
+        with without_memory_optimizer():
+            state, stack, loss = self._forward(start, length, state, coefficients, context, save)
+        return state, (stack if save else None), loss
+
+    def reverse(
+        self,
+        segment: Segment,
+        stack: StudentState,
+        coefficients: Nest,
+        context: Nest,
+        adjoint: list[tf.Tensor],
+        gradients: list[tf.Tensor],
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Runs the vector-Jacobian products of a segment from its last step to its first.
+
+        Returns:
+            The adjoint at the segment's first state, and `gradients` with the segment's added.
+        """
+        start, length = self._bounds(segment)
+        with without_memory_optimizer():
+            return self._reverse(start, length, stack, coefficients, context, adjoint, gradients)
+
+    def _bounds(self, segment: Segment) -> tuple[tf.Tensor, tf.Tensor | int]:
+        # XLA wants the length of a loop at compile time; elsewhere a tensor saves a trace.
+        static = self._jit_compile or not tf.executing_eagerly()
+        length = segment.length if static else tf.constant(segment.length)
+        return tf.constant(segment.start), length
+
+
+def _forward_loop(
+    step: TrainingStep,
+    start: tf.Tensor,
+    length: tf.Tensor | int,
+    state: StudentState,
+    coefficients: Nest,
+    context: Nest,
+    save: bool,
+) -> tuple[StudentState, Nest, tf.Tensor]:
+    saved = tf.nest.flatten(step.saved(state)) if save else []
+    arrays = [
+        tf.TensorArray(tensor.dtype, size=length, element_shape=tensor.shape) for tensor in saved
+    ]
+
+    def body(i: tf.Tensor, flat_state: list[tf.Tensor], loss_sum: tf.Tensor, arrays: list) -> tuple:
+        now = tf.nest.pack_sequence_as(state, flat_state)
+        if save:
+            saved = tf.nest.flatten(step.saved(now))
+            arrays = [array.write(i, tensor) for array, tensor in zip(arrays, saved, strict=True)]
+        after, loss = step(now, coefficients, start + i, context)
+        return i + 1, tf.nest.flatten(after), loss_sum + tf.cast(loss, tf.float32), arrays
+
+    _, flat_state, loss_sum, arrays = tf.while_loop(
+        lambda i, *_: i < length,
+        body,
+        (tf.constant(0), tf.nest.flatten(state), tf.constant(0.0), arrays),
+        maximum_iterations=length,
+    )
+    after = tf.nest.pack_sequence_as(state, flat_state)
+    stack = (
+        tf.nest.pack_sequence_as(step.saved(state), [array.stack() for array in arrays])
+        if save
+        else ()
+    )
+    return after, stack, loss_sum / tf.cast(length, tf.float32)
+
+
+def _reverse_loop(
+    step: TrainingStep,
+    jit_compile: bool,
+    start: tf.Tensor,
+    length: tf.Tensor | int,
+    stack: StudentState,
+    coefficients: Nest,
+    context: Nest,
+    adjoint: list[tf.Tensor],
+    gradients: list[tf.Tensor],
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    def body(i: tf.Tensor, adjoint: list[tf.Tensor], gradients: list[tf.Tensor]) -> tuple:
+        saved = tf.nest.map_structure(lambda tensor: tensor[i], stack)
+        adjoint, contribution = step.vjp(saved, coefficients, start + i, context, adjoint)
+        gradients = [total + g for total, g in zip(gradients, contribution, strict=True)]
+        if jit_compile:
+            _refuse_max_pooling(tf.compat.v1.get_default_graph())
+        return i - 1, adjoint, gradients
+
+    _, adjoint, gradients = tf.while_loop(
+        lambda i, *_: i >= 0,
+        body,
+        (tf.convert_to_tensor(length) - 1, adjoint, gradients),
+        maximum_iterations=length,
+    )
+    return adjoint, gradients
+
+
+def _refuse_max_pooling(graph: tf.Graph) -> None:
+    # XLA rounds to bfloat16 in this derivative, and so returns up to a fifth of it wrong.
+    wrong = [op.name for op in graph.get_operations() if op.type.startswith("MaxPoolGradGrad")]
+    if wrong:
+        raise ValueError(
+            f"jit_compile=True gives a wrong second derivative of max pooling (op {wrong[0]!r}); "
+            "use tf_l2t.students.BlockMaxPooling2D in the student, or jit_compile=False."
+        )

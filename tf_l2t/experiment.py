@@ -1,0 +1,362 @@
+"""The composition root: everything that a configuration names, built and run."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gin
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_l2t import plots
+from tf_l2t.losses.base import Loss
+from tf_l2t.runtime.checkpoints import Checkpoints
+from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.run_directory import RunDirectory, versions
+from tf_l2t.runtime.summaries import Summaries
+from tf_l2t.tasks.task import Task
+from tf_l2t.training.evaluate import Row, summary, table, train_and_score
+from tf_l2t.training.progress import Progress
+from tf_l2t.training.recipe import Recipe
+from tf_l2t.training.rollout import Budget, Lesson, Teaching
+from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.teacher_trainer import (
+    TeacherSchedule,
+    TeacherStep,
+    TeacherTrainer,
+    TeachingFailedError,
+)
+from tf_l2t.training.trust_region import TrustRegion
+
+gin.register(Budget, module="tf_l2t")
+gin.register(Row, module="tf_l2t")
+gin.register(TeacherSchedule, module="tf_l2t")
+gin.register(TrustRegion, module="tf_l2t")
+for _optimizer in ("SGD", "Adam", "AdamW", "RMSprop", "Lion"):
+    gin.external_configurable(
+        getattr(keras.optimizers, _optimizer), module="keras.optimizers", name=_optimizer
+    )
+
+TAUGHT = "taught"
+
+
+@gin.configurable(module="tf_l2t")
+class Experiment:
+    """Trains a teacher, and compares the students it teaches with students on fixed losses.
+
+    Args:
+        name: of the run; the default run directory is runs/NAME.
+        task: the problem.
+        loss: the loss that the teacher sets the coefficients of.
+        teacher: builds the teacher, for example `attention_teacher`.
+        optimizer: a Keras optimizer for the teacher's parameters.
+        teacher_schedule: how long the teacher is trained.
+        trust_region: the guard of its training.
+        budget: how long every student is trained.
+        recipe: how every student is optimised.
+        learning_rates: peak learning rates of students to try for the taught loss.
+        rows: what the taught students are compared with.
+        search_seeds: students that a learning rate is tried on.
+        test_seeds: students of each row of the table.
+        seed: of the run; two runs of different seeds share no student.
+        checkpoint_every: teacher steps between two checkpoints.
+        storage: where a rollout waits for its reverse pass; see `Engine`.
+        truncate: reverse through the last so many steps only; through all if None.
+        jit_compile: whether XLA compiles the training of students.
+
+    Raises:
+        ValueError: for anything that cannot work, before any work is done.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: Task,
+        loss: Loss,
+        teacher: Callable[..., keras.Model],
+        optimizer: keras.optimizers.Optimizer,
+        teacher_schedule: TeacherSchedule,
+        trust_region: TrustRegion,
+        budget: Budget,
+        recipe: Recipe,
+        learning_rates: Sequence[float],
+        rows: Sequence[Row] = (),
+        *,
+        search_seeds: int = 1,
+        test_seeds: int = 3,
+        seed: int = 0,
+        checkpoint_every: int = 1,
+        storage: str = "memory",
+        truncate: int | None = None,
+        jit_compile: bool = False,
+    ) -> None:
+        for argument, value in (
+            ("search_seeds", search_seeds),
+            ("test_seeds", test_seeds),
+            ("checkpoint_every", checkpoint_every),
+        ):
+            if value < 1:
+                raise ValueError(f"Experiment: {argument} must be at least 1, got {value}.")
+        self.name = name
+        self._task = task
+        self._loss = loss
+        self._optimizer = optimizer
+        self._teacher_schedule = teacher_schedule
+        self._trust_region = trust_region
+        self._budget = budget
+        self._recipe = recipe
+        self._test_seeds = test_seeds
+        self._search_seeds = search_seeds
+        self._seed = seed
+        self._checkpoint_every = checkpoint_every
+        self._engine: dict[str, Any] = {
+            "storage": storage,
+            "truncate": truncate,
+            "jit_compile": jit_compile,
+        }
+        self._taught = Row(TAUGHT, loss, learning_rates, teacher)
+        self._rows = [*rows, self._taught]
+        names = [row.name for row in self._rows]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Experiment: rows must have different names, got {names}.")
+        self._teachers = {row.name: self._build_teacher(row) for row in self._rows}
+        # Built once here, so that what cannot work is found before any work is done.
+        self._teaching = {row.name: self._make_teaching(row) for row in self._rows}
+
+    def run(self, directory: RunDirectory) -> dict[str, Any]:
+        """Runs, or goes on with, the whole experiment and returns what results.json holds."""
+        results = directory.read_results() or {
+            "name": self.name,
+            "status": "running",
+            "versions": versions(),
+            "data": self._task.describe(),
+            "budget": dataclasses.asdict(self._budget),
+            "search": {},
+            "teacher": {},
+            "rows": {},
+        }
+        summaries = Summaries(directory.tensorboard, tuple(self._task.describe()["class_names"]))
+        try:
+            self._search(results, directory)
+            theta = self._train_teacher(results, directory, summaries)
+            self._compare(theta, results, directory, summaries)
+            results["status"] = "complete"
+        except KeyboardInterrupt:
+            results["status"] = "interrupted"
+            raise
+        finally:
+            directory.write_results(results)
+            summaries.close()
+        plots.write_figures(directory.path)
+        return results
+
+    def _build_teacher(self, row: Row) -> keras.Model | None:
+        if row.teacher is None:
+            return None
+        shapes = self._task.coefficient_shapes(row.loss)
+        return row.teacher(shapes, len(self._task.feature_names))
+
+    def _make_teaching(self, row: Row, learning_rate: float | None = None) -> Teaching:
+        rate = learning_rate or row.learning_rates[0]
+        return Teaching(
+            self._task,
+            row.loss,
+            self._recipe(rate, self._budget.num_steps),
+            self._budget,
+            self._teachers[row.name],
+            **self._engine,
+        )
+
+    def _initial_theta(self, row: Row) -> list[tf.Tensor]:
+        teacher = self._teachers[row.name]
+        variables = teacher.trainable_variables if teacher is not None else []
+        return [tf.convert_to_tensor(v) for v in variables]
+
+    def _search(self, results: dict[str, Any], directory: RunDirectory) -> None:
+        """Chooses the learning rate of each row by its dev accuracy."""
+        trials = [(row, rate) for row in self._rows for rate in row.learning_rates]
+        total = len(trials) * self._search_seeds * self._budget.num_steps
+        with Progress("search of learning rates", total) as progress:
+            for row, rate in trials:
+                found = results["search"].setdefault(row.name, {})
+                if f"{rate:g}" in found:
+                    progress.steps(self._search_seeds * self._budget.num_steps)
+                    continue
+                teaching = self._make_teaching(row, rate)
+                accuracies = [
+                    train_and_score(
+                        teaching,
+                        self._initial_theta(row),
+                        student_seed("search", index, self._seed),
+                        ["dev"],
+                        progress.steps,
+                    )[0]["dev_accuracy"]
+                    for index in range(self._search_seeds)
+                ]
+                found[f"{rate:g}"] = float(np.mean(accuracies))
+                progress.note(f"{row.name} at {rate:g}: dev accuracy {found[f'{rate:g}']:.4f}")
+                directory.write_results(results)
+        for row in self._rows:
+            self._teaching[row.name] = self._make_teaching(row, self._learning_rate(row, results))
+
+    @staticmethod
+    def _learning_rate(row: Row, results: dict[str, Any]) -> float:
+        found = results["search"][row.name]
+        return max(row.learning_rates, key=lambda rate: found[f"{rate:g}"])
+
+    def _train_teacher(
+        self, results: dict[str, Any], directory: RunDirectory, summaries: Summaries
+    ) -> list[tf.Tensor]:
+        """Trains the teacher from its newest checkpoint, exports it and returns the best θ."""
+        teaching = self._teaching[TAUGHT]
+        schedule = self._teacher_schedule
+        trainer = TeacherTrainer(
+            teaching, self._optimizer, schedule, self._trust_region, self._seed
+        )
+        checkpoints = Checkpoints(directory.checkpoints)
+        if newest := checkpoints.newest():
+            trainer.restore(*newest)
+        seconds = results["teacher"].get("seconds", 0.0)
+        per_step = 2 * schedule.students_per_step * self._budget.num_steps
+        select = schedule.selection_students * self._budget.num_steps
+        selections = lambda steps: -(-steps // schedule.select_every)
+        total = schedule.num_steps * per_step + (selections(schedule.num_steps) + 1) * select
+        done = len(trainer.history) * per_step + selections(len(trainer.history)) * select
+        start = time.perf_counter()
+        try:
+            with Progress("training of the teacher", total, done) as progress:
+                while not trainer.finished:
+                    record = trainer.step(progress.steps)
+                    self._after_teacher_step(record, trainer, progress, summaries)
+                    if len(trainer.history) % self._checkpoint_every == 0:
+                        checkpoints.save(len(trainer.history), trainer.arrays(), trainer.record())
+                trainer.finish(progress.steps)
+        except TeachingFailedError as error:
+            logging.error("%s", error)
+            results["teacher"]["stopped_because"] = str(error)
+        finally:
+            if trainer.history:
+                checkpoints.save(len(trainer.history), trainer.arrays(), trainer.record())
+            results["teacher"] |= {
+                "seconds": seconds + time.perf_counter() - start,
+                "steps": [dataclasses.asdict(step) for step in trainer.history],
+                "refused_steps": self._trust_region.refused,
+                "best_dev_accuracy": trainer.best_score,
+            }
+            export_teacher(
+                directory.teacher,
+                self._teachers[TAUGHT],
+                trainer.best_theta,
+                {
+                    "loss": type(self._loss).__name__,
+                    "feature_names": list(self._task.feature_names),
+                    "class_names": results["data"]["class_names"],
+                    "dev_accuracy": trainer.best_score,
+                    "config": directory.config.read_text(),
+                    "versions": versions(),
+                },
+            )
+        return trainer.best_theta
+
+    def _after_teacher_step(
+        self,
+        record: TeacherStep,
+        trainer: TeacherTrainer,
+        progress: Progress,
+        summaries: Summaries,
+    ) -> None:
+        for sentence in record.refused:
+            progress.write(f"teacher step {record.step}: {sentence}")
+        progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
+        summaries.scalars(
+            "teacher",
+            record.step,
+            {
+                "dev/measure": record.measure,
+                "dev/accuracy": record.accuracy,
+                "dev/selection_accuracy": record.selection,
+                "hypergradient/norm": record.norm,
+                "hypergradient/amplification": record.amplification,
+                "hypergradient/refused": len(record.refused),
+                "step_scale": record.scale,
+            },
+        )
+        assert trainer.last_lesson is not None
+        vectors = trainer.last_lesson.state_vectors
+        for name, position in (("first", 0), ("middle", len(vectors) // 2), ("last", -1)):
+            coefficients = trainer.teaching.coefficients(trainer.theta, vectors[position])
+            summaries.coefficients(
+                f"teacher/{name}_student_step", record.step, _numpy(coefficients)
+            )
+
+    def _compare(
+        self,
+        theta: list[tf.Tensor],
+        results: dict[str, Any],
+        directory: RunDirectory,
+        summaries: Summaries,
+    ) -> None:
+        """Trains the students of the table, on seeds that no search and no teacher saw."""
+        cells = [(row, index) for row in self._rows for index in range(self._test_seeds)]
+        with Progress("comparison", len(cells) * self._budget.num_steps) as progress:
+            for row, index in cells:
+                students = results["rows"].setdefault(row.name, {}).setdefault("students", {})
+                seed = student_seed("test", index, self._seed)
+                if str(seed) in students:
+                    progress.steps(self._budget.num_steps)
+                    continue
+                parameters = theta if row is self._taught else self._initial_theta(row)
+                students[str(seed)], lesson = train_and_score(
+                    self._teaching[row.name], parameters, seed, ["dev", "test"], progress.steps
+                )
+                students[str(seed)]["training_loss"] = lesson.training_loss
+                students[str(seed)]["segment_starts"] = lesson.steps
+                if row is self._taught and index == 0:
+                    self._write_coefficients(lesson, theta, directory, summaries)
+                progress.note(
+                    f"{row.name}: test accuracy {students[str(seed)]['test_accuracy']:.4f}"
+                )
+                directory.write_results(results)
+        for row in self._rows:
+            students = results["rows"][row.name]["students"].values()
+            results["rows"][row.name] |= {
+                "learning_rate": self._learning_rate(row, results),
+                "test_error": summary([1 - student["test_accuracy"] for student in students]),
+                "dev_error": summary([1 - student["dev_accuracy"] for student in students]),
+                "seconds": summary([student["seconds"] for student in students]),
+            }
+        results["table"] = table(results["rows"])
+
+    def _write_coefficients(
+        self,
+        lesson: Lesson,
+        theta: list[tf.Tensor],
+        directory: RunDirectory,
+        summaries: Summaries,
+    ) -> None:
+        teaching = self._teaching[TAUGHT]
+        values = [_numpy(teaching.coefficients(theta, s)) for s in lesson.state_vectors]
+        for step, coefficients in zip(lesson.steps, values, strict=True):
+            summaries.coefficients("student", step, coefficients)
+        np.savez(
+            directory.coefficients,
+            allow_pickle=False,
+            steps=np.array(lesson.steps),
+            state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
+            **{name: np.stack([value[name] for value in values]) for name in values[0]},
+        )
+
+
+def _numpy(coefficients: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in coefficients.items()}
+
+
+def default_run_directory(name: str) -> pathlib.Path:
+    """Returns runs/NAME under the current directory."""
+    return pathlib.Path("runs") / name

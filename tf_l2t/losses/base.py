@@ -1,0 +1,37 @@
+"""What a loss is: the interface, without an algorithm in it."""
+
+from __future__ import annotations
+
+import abc
+
+import tensorflow as tf
+
+from tf_l2t.types import Nest, Outputs
+
+
+class Loss(abc.ABC):
+    """A loss of a classifier's outputs, one value an example.
+
+    A *fixed* loss is given its coefficients by `schedule`, from the step alone; a *taught* loss
+    is given them by a teacher, and `coefficient_shapes` says which it needs.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
+        """Returns the loss of every example, [batch], in the dtype of `outputs.logits`.
+
+        Args:
+            outputs: what the student returned for the batch.
+            targets: class indices, int32 [batch].
+            coefficients: what `schedule` returns or, for a taught loss, what a teacher returns.
+        """
+
+    def schedule(self, step: tf.Tensor) -> Nest:
+        """Returns the coefficients of a fixed loss at a training step (int32 scalar)."""
+        del step
+        return {}
+
+    def coefficient_shapes(self, num_classes: int) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of each coefficient that a teacher must set; {} for a fixed loss."""
+        del num_classes
+        return {}

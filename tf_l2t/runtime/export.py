@@ -1,0 +1,67 @@
+"""A trained teacher as a SavedModel."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_l2t.runtime.files import write_json
+
+
+class _ExportedTeacher(tf.Module):
+    def __init__(self, teacher: keras.Model, theta: list[tf.Tensor]) -> None:
+        super().__init__()
+        self._teacher = teacher
+        self.theta = [tf.Variable(tensor, trainable=False) for tensor in theta]
+        self.fixed = [
+            tf.Variable(tf.convert_to_tensor(v), trainable=False)
+            for v in teacher.non_trainable_variables
+        ]
+
+    def __call__(self, states: tf.Tensor) -> dict[str, tf.Tensor]:
+        fixed = [tf.convert_to_tensor(v) for v in self.fixed]
+        theta = [tf.convert_to_tensor(v) for v in self.theta]
+        return self._teacher.stateless_call(theta, fixed, states)[0]
+
+
+def export_teacher(
+    directory: pathlib.Path,
+    teacher: keras.Model,
+    theta: list[tf.Tensor],
+    metadata: dict[str, Any],
+) -> None:
+    """Writes a teacher as a SavedModel, with what a reader needs in `teacher.json` beside it.
+
+    Signatures: `serving_default` takes `state`, float32 [|s|], and returns each coefficient;
+    `batched` takes `states`, float32 [batch, |s|].
+
+    Args:
+        directory: where to write; what is there is replaced once the new one is complete.
+        teacher: the Keras model.
+        theta: its parameters.
+        metadata: feature names, class names, loss, dev score, versions.
+    """
+    module = _ExportedTeacher(teacher, theta)
+    num_features = teacher.input_shape[1]
+
+    @tf.function(input_signature=[tf.TensorSpec([num_features], tf.float32, name="state")])
+    def single(state: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {name: value[0] for name, value in module(state[None]).items()}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, num_features], tf.float32, name="states")])
+    def batched(states: tf.Tensor) -> dict[str, tf.Tensor]:
+        return module(states)
+
+    module.single, module.batched = single, batched
+    fresh = directory.with_name(f".{directory.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    tf.saved_model.save(
+        module, str(fresh), signatures={"serving_default": single, "batched": batched}
+    )
+    write_json(fresh / "teacher.json", metadata)
+    shutil.rmtree(directory, ignore_errors=True)
+    fresh.rename(directory)

@@ -1,0 +1,6 @@
+"""Tasks: data, student and measure of one problem."""
+
+from tf_l2t.tasks.classification import Classification
+from tf_l2t.tasks.task import Task
+
+__all__ = ["Classification", "Task"]

@@ -1,0 +1,195 @@
+"""Image classification (L2T-DLF, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gin
+import tensorflow as tf
+
+from tf_l2t.data import BatchIndices, Examples, Source, gather, split
+from tf_l2t.differentiation.segments import Segment
+from tf_l2t.losses.base import Loss
+from tf_l2t.measures import ExpectedAccuracy, accuracy
+from tf_l2t.measures.base import Measure
+from tf_l2t.measures.log_probabilities import log_probabilities
+from tf_l2t.students import Student
+from tf_l2t.students.student import BuildModel
+from tf_l2t.tasks.task import Task
+from tf_l2t.teachers.state_features import Observation, feature_names, precision_per_class
+from tf_l2t.types import Batch, Nest, Outputs, StudentState
+
+
+@gin.register(module="tf_l2t")
+class Classification(Task):
+    """Images of C classes, a student that tells them apart, and a measure of how well.
+
+    The dev data is taken out of the source's training images.
+
+    Args:
+        source: the images, for example `embedded_mnist()`.
+        student: builds the Keras model, for example `lenet`.
+        measure: differentiable score on dev; expected accuracy by default.
+        batch_size: examples of a training batch.
+        dev_size: number of dev images or, below 1, their part of the training images.
+        split_seed: of the split into training and dev images.
+        observed_examples: how many training and how many dev images a state vector is measured on.
+        chunk_size: examples that are evaluated at a time.
+
+    Raises:
+        ValueError: for a size that leaves no data, before any work is done.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        student: BuildModel,
+        measure: Measure | None = None,
+        *,
+        batch_size: int = 64,
+        dev_size: float = 5000,
+        split_seed: int = 0,
+        observed_examples: int = 1000,
+        chunk_size: int = 1000,
+    ) -> None:
+        for name, value in (("observed_examples", observed_examples), ("chunk_size", chunk_size)):
+            if value < 1:
+                raise ValueError(f"Classification: {name} must be at least 1, got {value}.")
+        self.source = source
+        self.num_classes = source.num_classes
+        self.feature_names = feature_names(source.class_names)
+        self.student = Student(student, source.input_shape, source.num_classes)
+        self.measure = measure or ExpectedAccuracy()
+        self._batch_size = batch_size
+        self._splits = {
+            name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
+            for name, (images, labels) in split(source, dev_size, split_seed)._asdict().items()
+        }
+        BatchIndices(self.num_examples("train"), batch_size, seed=0)
+        self._batches: dict[int, BatchIndices] = {}
+        self._chunk_size = min(chunk_size, self.num_examples("dev"))
+        self.num_dev_chunks = -(-self.num_examples("dev") // self._chunk_size)
+        self._observed = {
+            name: Examples(*(array[:observed_examples] for array in self._splits[name]))
+            for name in ("train", "dev")
+        }
+        self._observe = tf.function(self._observation)
+        self._scores = {
+            name: tf.function(
+                lambda weights, variables, name=name: self._mean_scores(weights, variables, name)
+            )
+            for name in self._splits
+        }
+
+    def num_examples(self, split: str) -> int:
+        """Returns the number of examples of "train", "dev" or "test"."""
+        return int(self._splits[split].labels.shape[0])
+
+    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        return self.student.initial(seed)
+
+    def context(self, segment: Segment, seed: int) -> Nest:
+        if seed not in self._batches:
+            # One student trains at a time; the permutations of the last one are not needed again.
+            self._batches = {seed: BatchIndices(self.num_examples("train"), self._batch_size, seed)}
+        rows = self._batches[seed].rows(segment.start, segment.length)
+        return {"rows": tf.constant(rows), "first": tf.constant(segment.start)}
+
+    def batch(self, t: tf.Tensor, context: Nest) -> Batch:
+        return gather(self._splits["train"], context["rows"][t - context["first"]])
+
+    def forward(
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        batch: Batch,
+        *,
+        training: bool,
+        seed: tf.Tensor | None = None,
+    ) -> tuple[Outputs, list[tf.Tensor], tf.Tensor]:
+        return self.student(weights, variables, batch.inputs, training=training, seed=seed)
+
+    def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
+        return loss.coefficient_shapes(self.num_classes)
+
+    def dev_loss(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor
+    ) -> tf.Tensor:
+        return -self._chunk_mean(self.measure, weights, variables, "dev", chunk)
+
+    def observe(self, state: StudentState) -> tf.Tensor:
+        return self._observe(state.weights, state.variables)
+
+    def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
+        scores = self._scores[split](state.weights, state.variables)
+        return {name: float(value) for name, value in scores.items()}
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "source": self.source.name,
+            "data_sha256": self.source.digest,
+            "class_names": list(self.source.class_names),
+            "examples": {name: self.num_examples(name) for name in self._splits},
+            "student": self.student.model.name,
+            "student_weights": self.student.num_weights,
+            "batch_size": self._batch_size,
+            "measure": repr(self.measure),
+        }
+
+    def _observation(self, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:
+        predictions = {
+            name: self._predictions(weights, variables, examples)
+            for name, examples in self._observed.items()
+        }
+        right = {
+            name: tf.reduce_mean(tf.cast(predictions[name] == examples.labels, tf.float32))
+            for name, examples in self._observed.items()
+        }
+        precision = precision_per_class(
+            predictions["dev"], self._observed["dev"].labels, self.num_classes
+        )
+        observation = Observation(right["train"], right["dev"], precision)
+        return tf.concat([tf.reshape(part, [-1]) for part in observation], axis=0)
+
+    def _predictions(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], examples: Examples
+    ) -> tf.Tensor:
+        outputs, _, _ = self.student(
+            weights,
+            variables,
+            gather(examples, tf.range(examples.labels.shape[0])).inputs,
+            training=False,
+        )
+        return tf.argmax(outputs.logits, axis=-1, output_type=tf.int32)
+
+    def _mean_scores(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], split: str
+    ) -> dict[str, tf.Tensor]:
+        def scores(outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
+            right = accuracy(outputs.logits, targets)
+            log_p = log_probabilities(outputs.logits)
+            cross_entropy = -tf.gather(log_p, targets, batch_dims=1)
+            return tf.stack([right, cross_entropy, self.measure(outputs, targets)], axis=-1)
+
+        total = tf.zeros([3], weights[0].dtype)
+        for chunk in tf.range(-(-self.num_examples(split) // self._chunk_size)):
+            total += self._chunk_mean(scores, weights, variables, split, chunk)
+        return dict(zip(("accuracy", "cross_entropy", "measure"), tf.unstack(total), strict=True))
+
+    def _chunk_mean(
+        self,
+        score: Callable[[Outputs, tf.Tensor], tf.Tensor],
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        split: str,
+        chunk: tf.Tensor,
+    ) -> tf.Tensor:
+        # Every chunk has the same shape, which XLA needs; the last one counts no example twice.
+        count = self.num_examples(split)
+        rows = chunk * self._chunk_size + tf.range(self._chunk_size)
+        batch = gather(self._splits[split], tf.minimum(rows, count - 1))
+        outputs, _, _ = self.student(weights, variables, batch.inputs, training=False)
+        values = score(outputs, batch.targets)
+        counted = tf.cast(rows < count, values.dtype)
+        return tf.einsum("n,n...->...", counted, values) / count

@@ -1,0 +1,70 @@
+"""What a task is: data, student and measure of one problem, as pure functions."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import tensorflow as tf
+
+from tf_l2t.differentiation.segments import Segment
+from tf_l2t.losses.base import Loss
+from tf_l2t.types import Batch, Nest, Outputs, StudentState
+
+
+class Task(abc.ABC):
+    """Everything that teaching needs to know of a problem; nothing here knows of a teacher.
+
+    Attributes:
+        num_dev_chunks: in how many chunks `dev_loss` goes through the dev data.
+        feature_names: a name for each entry of a teacher's state vector.
+    """
+
+    num_dev_chunks: int
+    feature_names: tuple[str, ...]
+
+    @abc.abstractmethod
+    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Returns a fresh student's weights and non-trainable variables."""
+
+    @abc.abstractmethod
+    def context(self, segment: Segment, seed: int) -> Nest:
+        """Returns what `batch` needs for the steps of a segment, for the student of a seed."""
+
+    @abc.abstractmethod
+    def batch(self, t: tf.Tensor, context: Nest) -> Batch:
+        """Returns the training batch of step t (int32 scalar)."""
+
+    @abc.abstractmethod
+    def forward(
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        batch: Batch,
+        *,
+        training: bool,
+        seed: tf.Tensor | None = None,
+    ) -> tuple[Outputs, list[tf.Tensor], tf.Tensor]:
+        """Runs the student: its outputs, new non-trainable variables and own penalties."""
+
+    @abc.abstractmethod
+    def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of the coefficients that a teacher must set for a loss."""
+
+    @abc.abstractmethod
+    def dev_loss(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns a chunk's part of minus the mean measure on the dev data, a scalar."""
+
+    @abc.abstractmethod
+    def observe(self, state: StudentState) -> tf.Tensor:
+        """Returns the entries of the state vector that follow t/T, float32 [|s| - 1]."""
+
+    @abc.abstractmethod
+    def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
+        """Returns the scores of a student on "train", "dev" or "test", "accuracy" among them."""
+
+    @abc.abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Returns what results.json says of the data and the student."""

@@ -1,0 +1,79 @@
+"""The teacher of L2T-DLF: attention over learned keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import gin
+import keras
+import numpy as np
+
+from tf_l2t.teachers.initial import initial_coefficients
+
+
+@gin.register(module="tf_l2t")
+def attention_teacher(
+    coefficient_shapes: Mapping[str, tuple[int, ...]],
+    num_features: int,
+    *,
+    num_keys: int = 10,
+    diagonal: float = 0.2,
+    off_diagonal: float = 0.002,
+    key_scale: float = 1.0,
+    seed: int = 0,
+) -> keras.Model:
+    """Builds the teacher Φ_t = W softmax(V s_t).
+
+    Every key starts with the same coefficients, so that Φ is at first the same for every student;
+    V is random and lets the keys part. Random W would make off-diagonal entries negative, which
+    pays the student for log p_j → -∞ without bound.
+
+    Args:
+        coefficient_shapes: name and shape of each coefficient, as
+            `Loss.coefficient_shapes` returns them.
+        num_features: |s|.
+        num_keys: N. With one key the teacher is blind to the state: it learns a constant.
+        diagonal: Φ_0(i, i).
+        off_diagonal: Φ_0(i, j), j ≠ i.
+        key_scale: standard deviation of the entries of V.
+        seed: of V.
+
+    Returns:
+        A Keras model: states, float32 [batch, |s|] -> {name: [batch, *shape]}.
+
+    Raises:
+        ValueError: if there is nothing to set, or no key.
+
+    Wu et al. 2018, section 4.1: W ∈ R^{C×C×N}, V ∈ R^{N×|s|}, N = 10.
+    """
+    if not coefficient_shapes:
+        raise ValueError(
+            "coefficient_shapes is empty: the loss takes no coefficients from a teacher; use a "
+            "taught loss such as DynamicBilinear."
+        )
+    if num_keys < 1:
+        raise ValueError(f"num_keys must be at least 1, got {num_keys}; the paper has 10.")
+    layers = keras.layers
+    state = keras.Input((num_features,), name="state")
+    attention = layers.Dense(
+        num_keys,
+        activation="softmax",
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=key_scale, seed=seed),
+        name="attention",
+    )(state)
+    outputs = {}
+    for name, value in initial_coefficients(coefficient_shapes, diagonal, off_diagonal).items():
+        flat = layers.Dense(
+            value.size,
+            use_bias=False,
+            kernel_initializer=_same_for_all_keys(value),
+            name=f"values_of_{name}",
+        )(attention)
+        outputs[name] = layers.Reshape(value.shape, name=name)(flat)
+    return keras.Model(state, outputs, name="attention_teacher")
+
+
+def _same_for_all_keys(value: np.ndarray) -> keras.initializers.Initializer:
+    row = value.reshape(1, -1)
+    return lambda shape, dtype=None: keras.ops.cast(np.repeat(row, shape[0], axis=0), dtype)

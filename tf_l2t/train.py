@@ -1,0 +1,66 @@
+"""Trains a teacher and compares it: python -m tf_l2t.train --gin_file=gin/lenet_mnist.gin."""
+
+from __future__ import annotations
+
+import pathlib
+import signal
+import sys
+
+import gin
+from absl import app, flags
+
+from tf_l2t.experiment import Experiment, default_run_directory
+from tf_l2t.gin_files import register_gin_files
+from tf_l2t.runtime.run_directory import RunDirectory
+
+_GIN_FILE = flags.DEFINE_multi_string(
+    "gin_file", [], "A configuration, such as gin/lenet_mnist.gin; repeatable, the last wins."
+)
+_GIN_BINDINGS = flags.DEFINE_multi_string(
+    "gin_bindings", [], "A binding, such as 'Budget.num_steps = 400'; repeatable."
+)
+_RUN_DIR = flags.DEFINE_string(
+    "run_dir", None, "Where to write; runs/ and the name of the configuration unless given."
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs the experiment that the flags describe and returns the exit code."""
+    if len(argv) > 1:
+        return _refuse(f"unexpected arguments {argv[1:]}; see --help.")
+    if not _GIN_FILE.value:
+        return _refuse("no configuration; give --gin_file=gin/lenet_mnist.gin, for example.")
+    register_gin_files()
+    try:
+        gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
+        experiment = Experiment()  # type: ignore[call-arg]
+        directory = RunDirectory(
+            pathlib.Path(_RUN_DIR.value)
+            if _RUN_DIR.value
+            else default_run_directory(experiment.name)
+        )
+        resumed = directory.claim(gin.operative_config_str())
+    except (ValueError, TypeError, OSError, RuntimeError) as error:
+        return _refuse(str(error))
+    print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        results = experiment.run(directory)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted. The same command goes on from {directory.path}.", file=sys.stderr)
+        return 130
+    print(f"\n{results['table']}\n")
+    print(f"results:     {directory.results}")
+    print(f"teacher:     {directory.teacher}")
+    print(f"figures:     {directory.figures}")
+    print(f"TensorBoard: tensorboard --logdir {directory.path}")
+    return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"tf_l2t.train: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""Training of teachers, and of the students that they are compared by."""

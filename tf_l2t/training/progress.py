@@ -1,0 +1,53 @@
+"""One line that tells how far a phase has come, from its first second on."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+import tqdm
+
+
+class Progress:
+    """A bar of student steps: done, a second, time left, and the latest dev measure.
+
+    Args:
+        label: what is under way.
+        total: student steps to do, forward and in reverse.
+        done: student steps that an earlier process did.
+    """
+
+    def __init__(self, label: str, total: int, done: int = 0) -> None:
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm.tqdm(
+            desc=label,
+            total=total,
+            initial=done,
+            unit=" steps",
+            dynamic_ncols=terminal,
+            mininterval=0.2 if terminal else 15,
+            maxinterval=1 if terminal else 30,
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def steps(self, count: int) -> None:
+        """Counts student steps that were done."""
+        self._bar.update(count)
+
+    def note(self, text: str) -> None:
+        """Shows a text behind the bar."""
+        self._bar.set_postfix_str(text, refresh=False)
+
+    def write(self, text: str) -> None:
+        """Prints a line above the bar."""
+        self._bar.write(text, file=sys.stderr)

@@ -1,0 +1,58 @@
+"""How students are optimised: the update rule and the course of its learning rate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gin
+import keras
+
+from tf_l2t.differentiation.update_rules import SGD, UpdateRule
+
+
+@gin.register(module="tf_l2t")
+def constant(learning_rate: float, num_steps: int) -> float:
+    """Returns the same learning rate for every step."""
+    del num_steps
+    return learning_rate
+
+
+@gin.register(module="tf_l2t")
+def cosine(
+    learning_rate: float, num_steps: int, final_fraction: float = 0.0
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns half a cosine from the learning rate to a fraction of it."""
+    return keras.optimizers.schedules.CosineDecay(learning_rate, num_steps, alpha=final_fraction)
+
+
+@gin.register(module="tf_l2t")
+def steps(
+    learning_rate: float,
+    num_steps: int,
+    at: Sequence[float] = (0.5, 0.75),
+    factor: float = 0.1,
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a learning rate that is multiplied by `factor` at each of the fractions `at` of T."""
+    boundaries = [round(num_steps * fraction) for fraction in at]
+    values = [learning_rate * factor**k for k in range(len(at) + 1)]
+    return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
+
+
+@gin.register(module="tf_l2t")
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Makes the update rule of a student from a learning rate and a budget.
+
+    Attributes:
+        update_rule: `SGD`, `Adam` or `AdamW`, called with the learning rate; bind its other
+            arguments by gin.
+        learning_rate_schedule: (learning rate, T) -> what the update rule takes for it.
+    """
+
+    update_rule: Callable[..., UpdateRule] = SGD
+    learning_rate_schedule: Callable[[float, int], Any] = cosine
+
+    def __call__(self, learning_rate: float, num_steps: int) -> UpdateRule:
+        return self.update_rule(learning_rate=self.learning_rate_schedule(learning_rate, num_steps))

@@ -1,0 +1,220 @@
+"""Teaching one student: a task, a loss and whoever sets its coefficients, as a training step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_l2t.differentiation.hypergradient import Engine, RolloutResult
+from tf_l2t.differentiation.segments import Segment
+from tf_l2t.differentiation.step import TrainingStep
+from tf_l2t.differentiation.update_rules import UpdateRule
+from tf_l2t.losses.base import Loss
+from tf_l2t.losses.cross_entropy import CrossEntropy
+from tf_l2t.tasks.task import Task
+from tf_l2t.types import Batch, Nest, StudentState
+
+
+class TaughtBatch(NamedTuple):
+    """What the training step reads at step t."""
+
+    t: tf.Tensor
+    examples: Batch
+    state_vector: tf.Tensor
+    """s_t, [|s|]; empty where there is no teacher."""
+    dropout_seed: tf.Tensor
+    """int32 [2]."""
+
+
+class Lesson(NamedTuple):
+    """One student after its training, and what was seen on the way."""
+
+    rollout: RolloutResult
+    steps: list[int]
+    """First step of each segment."""
+    training_loss: list[float]
+    """Mean of each segment."""
+    state_vectors: list[tf.Tensor]
+    """s_t at the first step of each segment; empty where there is no teacher."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How long every student trains, whatever its loss.
+
+    Attributes:
+        num_steps: T.
+        warm_start_steps: the first so many of them with cross entropy and no teacher.
+        observe_every: steps between two measurements of the state vector.
+
+    Raises:
+        ValueError: for a value that leaves no step to teach.
+    """
+
+    num_steps: int
+    warm_start_steps: int = 0
+    observe_every: int = 50
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 1:
+            raise ValueError(f"Budget: num_steps must be at least 1, got {self.num_steps}.")
+        if not 0 <= self.warm_start_steps < self.num_steps:
+            raise ValueError(
+                f"Budget: warm_start_steps must be in [0, num_steps={self.num_steps}), got "
+                f"{self.warm_start_steps}; leave steps to teach."
+            )
+        if self.observe_every < 1:
+            raise ValueError(f"Budget: observe_every must be at least 1, got {self.observe_every}.")
+
+
+class Teaching:
+    """Trains students of a task with one loss, fixed or set by a teacher.
+
+    Args:
+        task: the problem.
+        loss: what the student minimises.
+        update_rule: how its gradient changes the weights.
+        budget: for how long.
+        teacher: sets the coefficients of a taught loss; None for a fixed loss.
+        storage, truncate, jit_compile: see `Engine`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        loss: Loss,
+        update_rule: UpdateRule,
+        budget: Budget,
+        teacher: keras.Model | None = None,
+        *,
+        storage: str = "memory",
+        truncate: int | None = None,
+        jit_compile: bool = False,
+    ) -> None:
+        self.task = task
+        self.budget = budget
+        self.teacher = teacher
+        self._loss = loss
+        self.engine = Engine(
+            TrainingStep(self._inner_loss, self._batch, update_rule),
+            storage=storage,
+            segment_length=budget.observe_every,
+            truncate=truncate,
+            jit_compile=jit_compile,
+        )
+        self._warm_start = None
+        if budget.warm_start_steps and not isinstance(loss, CrossEntropy):
+            self._warm_start = Teaching(
+                task, CrossEntropy(), update_rule, budget, jit_compile=jit_compile
+            )
+
+    def roll_out(
+        self,
+        theta: list[tf.Tensor],
+        seed: int,
+        *,
+        record: bool = False,
+        on_steps: Callable[[int], None] | None = None,
+        on_segment: Callable[[Segment, StudentState], None] | None = None,
+    ) -> Lesson:
+        """Trains the student of a seed from its first step to its last.
+
+        Args:
+            theta: the teacher's parameters; [] without a teacher.
+            seed: of initial weights, order of batches and dropout.
+            record: whether to keep what the reverse pass needs.
+            on_steps: called with the number of steps after each segment.
+            on_segment: called with a segment and the state before it.
+        """
+        state, start = self._start(seed, on_steps, on_segment)
+        lesson = Lesson(RolloutResult(state, None), [], [], [])  # type: ignore[arg-type]
+
+        def after_segment(
+            segment: Segment, before: StudentState, context: Nest, loss: tf.Tensor
+        ) -> None:
+            lesson.steps.append(segment.start)
+            lesson.training_loss.append(float(loss))
+            if self.teacher is not None:
+                lesson.state_vectors.append(self._state_vector(segment.start, context["observed"]))
+            if on_segment:
+                on_segment(segment, before)
+            if on_steps:
+                on_steps(segment.length)
+
+        rollout = self.engine.roll_out(
+            state,
+            theta,
+            self.budget.num_steps,
+            start=start,
+            context_fn=lambda segment, state: self._context(segment, state, seed),
+            record=record,
+            on_segment=after_segment,
+        )
+        return lesson._replace(rollout=rollout)
+
+    def coefficients(self, theta: list[tf.Tensor], state_vector: tf.Tensor) -> Nest:
+        """Returns what the teacher with parameters θ sets at a state vector, [|s|]."""
+        assert self.teacher is not None
+        fixed = [tf.convert_to_tensor(v) for v in self.teacher.non_trainable_variables]
+        outputs, _ = self.teacher.stateless_call(theta, fixed, state_vector[None])
+        return tf.nest.map_structure(lambda tensor: tensor[0], outputs)
+
+    def _start(
+        self,
+        seed: int,
+        on_steps: Callable[[int], None] | None,
+        on_segment: Callable[[Segment, StudentState], None] | None,
+    ) -> tuple[StudentState, int]:
+        state = self.engine.step.initial_state(*self.task.initial(seed))
+        if self._warm_start is None:
+            return state, 0
+        warm = self._warm_start
+        steps = self.budget.warm_start_steps
+        rollout = warm.engine.roll_out(
+            state,
+            [],
+            steps,
+            context_fn=lambda segment, state: warm._context(segment, state, seed),
+            record=False,
+            on_segment=lambda segment, *_: on_steps(segment.length) if on_steps else None,
+        )
+        return rollout.state, steps
+
+    def _context(self, segment: Segment, state: StudentState, seed: int) -> Nest:
+        context = {"task": self.task.context(segment, seed), "seed": tf.constant(seed, tf.int32)}
+        if self.teacher is not None:
+            context["observed"] = self.task.observe(state)
+        return context
+
+    def _batch(self, t: tf.Tensor, context: Nest) -> TaughtBatch:
+        return TaughtBatch(
+            t,
+            self.task.batch(t, context["task"]),
+            self._state_vector(t, context["observed"]) if self.teacher is not None else t,
+            tf.stack([context["seed"], t]),
+        )
+
+    def _state_vector(self, t: tf.Tensor | int, observed: tf.Tensor) -> tf.Tensor:
+        progress = tf.cast(t, tf.float32) / self.budget.num_steps
+        return tf.concat([progress[None], observed], axis=0)
+
+    def _inner_loss(
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        theta: list[tf.Tensor],
+        batch: TaughtBatch,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        if self.teacher is None:
+            coefficients = self._loss.schedule(batch.t)
+        else:
+            coefficients = self.coefficients(theta, batch.state_vector)
+        outputs, variables, penalty = self.task.forward(
+            weights, variables, batch.examples, training=True, seed=batch.dropout_seed
+        )
+        losses = self._loss(outputs, batch.examples.targets, coefficients)
+        return tf.reduce_mean(losses) + penalty, variables

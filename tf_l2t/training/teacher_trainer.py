@@ -1,0 +1,299 @@
+"""Training of a teacher: Algorithm 1 of L2T-DLF, with a guard."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_l2t.differentiation.reverse import OuterGradient
+from tf_l2t.training.rollout import Lesson, Teaching
+from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.trust_region import TrustRegion
+
+
+class TeachingFailedError(RuntimeError):
+    """So many hypergradients in a row were refused that the training of the teacher ended."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherStep:
+    """What happened in one teacher step; `None` where it was not measured.
+
+    Attributes:
+        step: number of the teacher step, from 0.
+        measure: mean dev measure of the students that θ taught.
+        accuracy: their mean dev accuracy.
+        norm: mean norm of the believed hypergradients, before clipping.
+        amplification: largest |λ_0|/|λ_T|.
+        refused: why hypergradients were refused, one sentence each.
+        taken: whether θ was changed.
+        scale: of the step.
+        selection: mean dev accuracy of the selection students, taught by θ before the step.
+    """
+
+    step: int
+    measure: float
+    accuracy: float
+    norm: float | None
+    amplification: float
+    refused: tuple[str, ...]
+    taken: bool
+    scale: float
+    selection: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class TeacherSchedule:
+    """How long a teacher is trained.
+
+    Attributes:
+        num_steps: teacher steps at most.
+        students_per_step: students whose hypergradients are averaged in a step.
+        select_every: teacher steps between two evaluations of θ on the selection students.
+        selection_students: how many of these; the same ones each time.
+        patience: evaluations without a better teacher that end the training; no end if None.
+    """
+
+    num_steps: int = 30
+    students_per_step: int = 1
+    select_every: int = 5
+    selection_students: int = 2
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_steps < 0:
+            raise ValueError(f"TeacherSchedule: num_steps must not be negative: {self.num_steps}.")
+        for name in ("students_per_step", "select_every", "selection_students", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"TeacherSchedule: {name} must be at least 1, got {value}.")
+
+
+class TeacherTrainer:
+    """Trains the parameters θ of a teacher by the hypergradient of the dev measure.
+
+    Each teacher step teaches fresh students from their first step to their last, differentiates
+    their dev measure back through it, averages, and takes one step of the optimizer on θ. A
+    teacher step whose hypergradients `trust_region` refuses is undone: θ goes back to the last
+    values that gave good ones, the optimizer forgets its moments, and the next steps are smaller.
+
+    Args:
+        teaching: how a student is taught; holds the teacher, whose weights are left alone.
+        optimizer: any Keras optimizer, for θ.
+        schedule: for how long.
+        trust_region: the guard.
+        run_seed: decides which students are taught.
+    """
+
+    def __init__(
+        self,
+        teaching: Teaching,
+        optimizer: keras.optimizers.Optimizer,
+        schedule: TeacherSchedule,
+        trust_region: TrustRegion,
+        run_seed: int = 0,
+    ) -> None:
+        assert teaching.teacher is not None
+        self.teaching = teaching
+        self.schedule = schedule
+        self.trust_region = trust_region
+        self.history: list[TeacherStep] = []
+        self.last_lesson: Lesson | None = None
+        self.last_selected = False
+        self._run_seed = run_seed
+        self._optimizer = optimizer
+        self._outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
+        self._theta = [tf.Variable(v) for v in teaching.teacher.trainable_variables]
+        optimizer.build(self._theta)
+        self._fresh_optimizer = [v.numpy() for v in optimizer.variables]
+        self._good = [self._numpy_theta()]
+        self._best = self._numpy_theta()
+        self._best_score = -np.inf
+        self._selections_since_best = 0
+
+    @property
+    def theta(self) -> list[tf.Tensor]:
+        """The teacher's parameters now."""
+        return [tf.convert_to_tensor(v) for v in self._theta]
+
+    @property
+    def best_theta(self) -> list[tf.Tensor]:
+        """The parameters that did best on the selection students."""
+        return [tf.constant(array) for array in self._best]
+
+    @property
+    def best_score(self) -> float:
+        """Mean dev accuracy of the selection students of the best parameters."""
+        return float(self._best_score)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        patience = self.schedule.patience
+        return len(self.history) >= self.schedule.num_steps or (
+            patience is not None and self._selections_since_best >= patience
+        )
+
+    def step(self, on_steps: Callable[[int], None] | None = None) -> TeacherStep:
+        """Takes one teacher step and returns what happened.
+
+        Args:
+            on_steps: called with numbers of student steps done, forward and in reverse alike.
+
+        Raises:
+            TeachingFailedError: if too many steps in a row were refused.
+        """
+        number = len(self.history)
+        selection = self._select(on_steps) if number % self.schedule.select_every == 0 else None
+        gradients, record = self._hypergradient(number, on_steps)
+        if gradients is not None:
+            self._good = [*self._good, self._numpy_theta()][
+                -self.trust_region.max_refused_in_a_row :
+            ]
+            self._move(gradients)
+        else:
+            self.trust_region.refuse()
+            self._go_back()
+        record = dataclasses.replace(
+            record, taken=gradients is not None, scale=self.trust_region.scale, selection=selection
+        )
+        self.history.append(record)
+        if self.trust_region.exhausted:
+            raise TeachingFailedError(
+                f"{self.trust_region.refused_in_a_row} teacher steps in a row were refused, the "
+                f"last, step {number}, because {record.refused[-1]}. The best teacher so far is "
+                "kept. Lower the student's learning rate (away from its edge of stability), start "
+                "from a larger positive off_diagonal, or take smaller teacher steps."
+            )
+        return record
+
+    def finish(self, on_steps: Callable[[int], None] | None = None) -> None:
+        """Evaluates the last θ too, which no teacher step does; once."""
+        if not self.last_selected:
+            self._select(on_steps)
+            self.last_selected = True
+
+    def _hypergradient(
+        self, number: int, on_steps: Callable[[int], None] | None
+    ) -> tuple[list[tf.Tensor] | None, TeacherStep]:
+        believed, norms, refused = [], [], []
+        measures, accuracies, amplifications = [], [], []
+        for k in range(self.schedule.students_per_step):
+            index = number * self.schedule.students_per_step + k
+            seed = student_seed("teaching", index, self._run_seed)
+            lesson = self.teaching.roll_out(self.theta, seed, record=True, on_steps=on_steps)
+            self.last_lesson = lesson
+            value, adjoint = self._outer(lesson.rollout.state)
+            result = self.teaching.engine.reverse(
+                lesson.rollout, self.theta, adjoint, on_segment=on_steps
+            )
+            norm = float(tf.linalg.global_norm(result.gradients))
+            amplification = float(result.initial_norm / result.final_norm)
+            measures.append(-float(value))
+            scores = self.teaching.task.evaluate(lesson.rollout.state, "dev")
+            accuracies.append(scores["accuracy"])
+            amplifications.append(amplification)
+            reason = self.trust_region.reason_to_refuse(norm, amplification)
+            if reason:
+                refused.append(
+                    f"the hypergradient of student {seed} is not to be believed: {reason} "
+                    f"(norm {norm:.3g}, |λ_0|/|λ_T| {amplification:.3g})"
+                )
+            else:
+                clip = self.trust_region.clip(norm)
+                believed.append([clip * gradient for gradient in result.gradients])
+                norms.append(norm)
+        record = TeacherStep(
+            step=number,
+            measure=float(np.mean(measures)),
+            accuracy=float(np.mean(accuracies)),
+            norm=float(np.mean(norms)) if norms else None,
+            amplification=max(amplifications),
+            refused=tuple(refused),
+            taken=False,
+            scale=self.trust_region.scale,
+            selection=None,
+        )
+        if len(refused) * 2 >= self.schedule.students_per_step:
+            return None, record
+        self.trust_region.accept(norms)
+        mean = [tf.add_n(list(parts)) / len(believed) for parts in zip(*believed, strict=True)]
+        return mean, record
+
+    def _move(self, gradients: list[tf.Tensor]) -> None:
+        before = self._numpy_theta()
+        self._optimizer.apply_gradients(zip(gradients, self._theta, strict=True))
+        scale = self.trust_region.scale
+        for variable, old in zip(self._theta, before, strict=True):
+            variable.assign(old + scale * (variable - old))
+
+    def _go_back(self) -> None:
+        back = min(self.trust_region.refused_in_a_row, len(self._good))
+        self._set_theta(self._good[-back])
+        for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
+            variable.assign(value)
+
+    def _select(self, on_steps: Callable[[int], None] | None) -> float:
+        scores = []
+        for index in range(self.schedule.selection_students):
+            seed = student_seed("selection", index, self._run_seed)
+            lesson = self.teaching.roll_out(self.theta, seed, on_steps=on_steps)
+            scores.append(self.teaching.task.evaluate(lesson.rollout.state, "dev")["accuracy"])
+        score = float(np.mean(scores))
+        if score > self._best_score:
+            self._best, self._best_score = self._numpy_theta(), score
+            self._selections_since_best = 0
+        else:
+            self._selections_since_best += 1
+        return score
+
+    def _numpy_theta(self) -> list[np.ndarray]:
+        return [v.numpy() for v in self._theta]
+
+    def _set_theta(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self._theta, values, strict=True):
+            variable.assign(value)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Returns the arrays of a checkpoint; `record` has the rest."""
+        groups: dict[str, list[np.ndarray]] = {
+            "theta": self._numpy_theta(),
+            "best": self._best,
+            "optimizer": [np.asarray(v) for v in self._optimizer.variables],
+        }
+        groups |= {f"good{k}": theta for k, theta in enumerate(self._good)}
+        return {f"{name}/{i}": a for name, group in groups.items() for i, a in enumerate(group)}
+
+    def record(self) -> dict[str, Any]:
+        """Returns the rest of a checkpoint, as JSON takes it."""
+        return {
+            "history": [dataclasses.asdict(step) for step in self.history],
+            "trust_region": self.trust_region.state(),
+            "best_score": None if np.isneginf(self._best_score) else float(self._best_score),
+            "selections_since_best": self._selections_since_best,
+            "num_good": len(self._good),
+            "last_selected": self.last_selected,
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
+        """Sets everything to what `arrays` and `record` returned."""
+        group = lambda name, count: [arrays[f"{name}/{i}"] for i in range(count)]
+        count = len(self._theta)
+        self._set_theta(group("theta", count))
+        self._best = group("best", count)
+        self._good = [group(f"good{k}", count) for k in range(record["num_good"])]
+        values = group("optimizer", len(self._optimizer.variables))
+        for variable, value in zip(self._optimizer.variables, values, strict=True):
+            variable.assign(value)
+        self.trust_region.restore(record["trust_region"])
+        self._best_score = -np.inf if record["best_score"] is None else record["best_score"]
+        self._selections_since_best = record["selections_since_best"]
+        self.last_selected = record["last_selected"]
+        self.history = [
+            TeacherStep(**{**step, "refused": tuple(step["refused"])}) for step in record["history"]
+        ]

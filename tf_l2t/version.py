@@ -1,0 +1,3 @@
+"""The version of tf_l2t."""
+
+__version__ = "0.1.0"
