@@ -18,6 +18,7 @@ from tf_l2t import plots
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.files import atomic_writer
 from tf_l2t.runtime.run_directory import RunDirectory, versions
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.tasks.task import Task
@@ -28,7 +29,6 @@ from tf_l2t.training.rollout import Budget, Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.teacher_trainer import (
     TeacherSchedule,
-    TeacherStep,
     TeacherTrainer,
     TeachingFailedError,
 )
@@ -126,8 +126,12 @@ class Experiment:
         if len(set(names)) < len(names):
             raise ValueError(f"Experiment: rows must have different names, got {names}.")
         self._teachers = {row.name: self._build_teacher(row) for row in self._rows}
-        # Built once here, so that what cannot work is found before any work is done.
-        self._teaching = {row.name: self._make_teaching(row) for row in self._rows}
+        # Built here, so that what cannot work is found before any work is done.
+        self._teaching = {
+            (row.name, rate): self._make_teaching(row, rate)
+            for row in self._rows
+            for rate in row.learning_rates
+        }
 
     def run(self, directory: RunDirectory) -> dict[str, Any]:
         """Runs, or goes on with, the whole experiment and returns what results.json holds."""
@@ -162,12 +166,11 @@ class Experiment:
         shapes = self._task.coefficient_shapes(row.loss)
         return row.teacher(shapes, len(self._task.feature_names))
 
-    def _make_teaching(self, row: Row, learning_rate: float | None = None) -> Teaching:
-        rate = learning_rate or row.learning_rates[0]
+    def _make_teaching(self, row: Row, learning_rate: float) -> Teaching:
         return Teaching(
             self._task,
             row.loss,
-            self._recipe(rate, self._budget.num_steps),
+            self._recipe(learning_rate, self._budget.num_steps),
             self._budget,
             self._teachers[row.name],
             **self._engine,
@@ -188,10 +191,9 @@ class Experiment:
                 if f"{rate:g}" in found:
                     progress.steps(self._search_seeds * self._budget.num_steps)
                     continue
-                teaching = self._make_teaching(row, rate)
                 accuracies = [
                     train_and_score(
-                        teaching,
+                        self._teaching[row.name, rate],
                         self._initial_theta(row),
                         student_seed("search", index, self._seed),
                         ["dev"],
@@ -202,98 +204,74 @@ class Experiment:
                 found[f"{rate:g}"] = float(np.mean(accuracies))
                 progress.note(f"{row.name} at {rate:g}: dev accuracy {found[f'{rate:g}']:.4f}")
                 directory.write_results(results)
-        for row in self._rows:
-            self._teaching[row.name] = self._make_teaching(row, self._learning_rate(row, results))
 
     @staticmethod
     def _learning_rate(row: Row, results: dict[str, Any]) -> float:
         found = results["search"][row.name]
         return max(row.learning_rates, key=lambda rate: found[f"{rate:g}"])
 
+    def _best_teaching(self, row: Row, results: dict[str, Any]) -> Teaching:
+        return self._teaching[row.name, self._learning_rate(row, results)]
+
     def _train_teacher(
         self, results: dict[str, Any], directory: RunDirectory, summaries: Summaries
     ) -> list[tf.Tensor]:
         """Trains the teacher from its newest checkpoint, exports it and returns the best θ."""
-        teaching = self._teaching[TAUGHT]
-        schedule = self._teacher_schedule
         trainer = TeacherTrainer(
-            teaching, self._optimizer, schedule, self._trust_region, self._seed
+            self._best_teaching(self._taught, results),
+            self._optimizer,
+            self._teacher_schedule,
+            self._trust_region,
+            self._seed,
         )
         checkpoints = Checkpoints(directory.checkpoints)
         if newest := checkpoints.newest():
             trainer.restore(*newest)
         seconds = results["teacher"].get("seconds", 0.0)
-        per_step = 2 * schedule.students_per_step * self._budget.num_steps
-        select = schedule.selection_students * self._budget.num_steps
-        selections = lambda steps: -(-steps // schedule.select_every)
-        total = schedule.num_steps * per_step + (selections(schedule.num_steps) + 1) * select
-        done = len(trainer.history) * per_step + selections(len(trainer.history)) * select
         start = time.perf_counter()
+        snapshot = trainer.snapshot()
+        saved = len(trainer.history)
         try:
-            with Progress("training of the teacher", total, done) as progress:
+            with Progress("training of the teacher", *trainer.work()) as progress:
                 while not trainer.finished:
                     record = trainer.step(progress.steps)
-                    self._after_teacher_step(record, trainer, progress, summaries)
-                    if len(trainer.history) % self._checkpoint_every == 0:
-                        checkpoints.save(len(trainer.history), trainer.arrays(), trainer.record())
+                    snapshot = trainer.snapshot()
+                    summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
+                    for sentence in record.refused:
+                        progress.write(f"teacher step {record.step}: {sentence}")
+                    progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
+                    if len(trainer.history) - saved >= self._checkpoint_every:
+                        checkpoints.save(len(trainer.history), *snapshot)
+                        saved = len(trainer.history)
                 trainer.finish(progress.steps)
+                snapshot = trainer.snapshot()
         except TeachingFailedError as error:
+            snapshot = trainer.snapshot()
             logging.error("%s", error)
             results["teacher"]["stopped_because"] = str(error)
         finally:
-            if trainer.history:
-                checkpoints.save(len(trainer.history), trainer.arrays(), trainer.record())
+            # What an interruption finds half done is left out: the next start does it again.
+            checkpoints.save(len(snapshot.record["history"]), *snapshot)
             results["teacher"] |= {
                 "seconds": seconds + time.perf_counter() - start,
-                "steps": [dataclasses.asdict(step) for step in trainer.history],
-                "refused_steps": self._trust_region.refused,
-                "best_dev_accuracy": trainer.best_score,
+                "steps": snapshot.record["history"],
+                "refused_steps": snapshot.record["trust_region"]["refused"],
+                "best_dev_accuracy": snapshot.record["best_score"],
             }
-            export_teacher(
-                directory.teacher,
-                self._teachers[TAUGHT],
-                trainer.best_theta,
-                {
-                    "loss": type(self._loss).__name__,
-                    "feature_names": list(self._task.feature_names),
-                    "class_names": results["data"]["class_names"],
-                    "dev_accuracy": trainer.best_score,
-                    "config": directory.config.read_text(),
-                    "versions": versions(),
-                },
-            )
-        return trainer.best_theta
-
-    def _after_teacher_step(
-        self,
-        record: TeacherStep,
-        trainer: TeacherTrainer,
-        progress: Progress,
-        summaries: Summaries,
-    ) -> None:
-        for sentence in record.refused:
-            progress.write(f"teacher step {record.step}: {sentence}")
-        progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
-        summaries.scalars(
-            "teacher",
-            record.step,
+        export_teacher(
+            directory.teacher,
+            trainer.teaching.teacher,
+            trainer.best_theta,
             {
-                "dev/measure": record.measure,
-                "dev/accuracy": record.accuracy,
-                "dev/selection_accuracy": record.selection,
-                "hypergradient/norm": record.norm,
-                "hypergradient/amplification": record.amplification,
-                "hypergradient/refused": len(record.refused),
-                "step_scale": record.scale,
+                "loss": type(self._loss).__name__,
+                "feature_names": list(self._task.feature_names),
+                "class_names": results["data"]["class_names"],
+                "dev_accuracy": trainer.best_score,
+                "config": directory.config.read_text(),
+                "versions": versions(),
             },
         )
-        assert trainer.last_lesson is not None
-        vectors = trainer.last_lesson.state_vectors
-        for name, position in (("first", 0), ("middle", len(vectors) // 2), ("last", -1)):
-            coefficients = trainer.teaching.coefficients(trainer.theta, vectors[position])
-            summaries.coefficients(
-                f"teacher/{name}_student_step", record.step, _numpy(coefficients)
-            )
+        return trainer.best_theta
 
     def _compare(
         self,
@@ -313,12 +291,18 @@ class Experiment:
                     continue
                 parameters = theta if row is self._taught else self._initial_theta(row)
                 students[str(seed)], lesson = train_and_score(
-                    self._teaching[row.name], parameters, seed, ["dev", "test"], progress.steps
+                    self._best_teaching(row, results),
+                    parameters,
+                    seed,
+                    ["dev", "test"],
+                    progress.steps,
                 )
                 students[str(seed)]["training_loss"] = lesson.training_loss
                 students[str(seed)]["segment_starts"] = lesson.steps
                 if row is self._taught and index == 0:
-                    self._write_coefficients(lesson, theta, directory, summaries)
+                    teaching = self._best_teaching(row, results)
+                    values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
+                    self._write_coefficients(lesson, values, directory, summaries)
                 progress.note(
                     f"{row.name}: test accuracy {students[str(seed)]['test_accuracy']:.4f}"
                 )
@@ -333,28 +317,24 @@ class Experiment:
             }
         results["table"] = table(results["rows"])
 
+    @staticmethod
     def _write_coefficients(
-        self,
         lesson: Lesson,
-        theta: list[tf.Tensor],
+        coefficients: list[dict[str, tf.Tensor]],
         directory: RunDirectory,
         summaries: Summaries,
     ) -> None:
-        teaching = self._teaching[TAUGHT]
-        values = [_numpy(teaching.coefficients(theta, s)) for s in lesson.state_vectors]
-        for step, coefficients in zip(lesson.steps, values, strict=True):
-            summaries.coefficients("student", step, coefficients)
-        np.savez(
-            directory.coefficients,
-            allow_pickle=False,
-            steps=np.array(lesson.steps),
-            state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
-            **{name: np.stack([value[name] for value in values]) for name in values[0]},
-        )
-
-
-def _numpy(coefficients: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in coefficients.items()}
+        values = [{name: t.numpy() for name, t in value.items()} for value in coefficients]
+        for step, value in zip(lesson.steps, values, strict=True):
+            summaries.coefficients("student", step, value)
+        with atomic_writer(directory.coefficients) as file:
+            np.savez(
+                file,
+                allow_pickle=False,
+                steps=np.array(lesson.steps),
+                state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
+                **{name: np.stack([value[name] for value in values]) for name in values[0]},
+            )
 
 
 def default_run_directory(name: str) -> pathlib.Path:

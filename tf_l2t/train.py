@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
             else default_run_directory(experiment.name)
         )
         resumed = directory.claim(gin.operative_config_str())
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, SyntaxError, ImportError, OSError, RuntimeError) as error:
         return _refuse(str(error))
     print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

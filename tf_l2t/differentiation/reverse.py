@@ -115,6 +115,10 @@ def reverse(
     gradients = [tf.zeros_like(tensor) for tensor in tf.nest.flatten(coefficients)]
 
     def forward(segment: Segment, state: StudentState, context: Nest) -> tuple[StudentState, Any]:
+        # Inside a tf.function nothing else makes this wait until the later steps are reversed,
+        # and all of them at once would take the memory that recomputing is there to save.
+        with tf.control_dependencies([tf.identity(tensor) for tensor in adjoint]):
+            state = tf.nest.map_structure(tf.identity, state)
         state, stack, _ = segments.forward(segment, state, coefficients, context, save=True)
         return state, stack
 

@@ -11,6 +11,8 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tf_l2t.training.teacher_trainer import TeacherStep
+
 
 class Summaries:
     """Writes scalars, tensors and heat maps under a directory.
@@ -31,6 +33,26 @@ class Summaries:
             for name, value in values.items():
                 if value is not None:
                     tf.summary.scalar(name, value)
+
+    def teacher_step(
+        self, record: TeacherStep, coefficients: Mapping[str, Mapping[str, np.ndarray]]
+    ) -> None:
+        """Writes what happened in a teacher step, and Φ at some moments of its last student."""
+        self.scalars(
+            "teacher",
+            record.step,
+            {
+                "dev/measure": record.measure,
+                "dev/accuracy": record.accuracy,
+                "dev/selection_accuracy": record.selection,
+                "hypergradient/norm": record.norm,
+                "hypergradient/amplification": record.amplification,
+                "hypergradient/refused": len(record.refused),
+                "step_scale": record.scale,
+            },
+        )
+        for moment, values in coefficients.items():
+            self.coefficients(f"teacher/{moment}_of_student", record.step, values)
 
     def coefficients(self, run: str, step: int, coefficients: Mapping[str, np.ndarray]) -> None:
         """Writes Φ raw, as a histogram, its mean diagonal and off-diagonal, and as a heat map."""

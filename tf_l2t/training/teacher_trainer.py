@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -45,6 +45,14 @@ class TeacherStep:
     taken: bool
     scale: float
     selection: float | None
+
+
+class Snapshot(NamedTuple):
+    """The state of a `TeacherTrainer` between two steps, as a checkpoint holds it."""
+
+    arrays: dict[str, np.ndarray]
+    record: dict[str, Any]
+    """JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +112,7 @@ class TeacherTrainer:
         self.trust_region = trust_region
         self.history: list[TeacherStep] = []
         self.last_lesson: Lesson | None = None
-        self.last_selected = False
+        self._last_selected = False
         self._run_seed = run_seed
         self._optimizer = optimizer
         self._outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
@@ -138,6 +146,31 @@ class TeacherTrainer:
         return len(self.history) >= self.schedule.num_steps or (
             patience is not None and self._selections_since_best >= patience
         )
+
+    def work(self) -> tuple[int, int]:
+        """Returns how many student steps the training takes, and how many of them are done."""
+        schedule, num_steps = self.schedule, self.teaching.budget.num_steps
+
+        def steps(teacher_steps: int) -> int:
+            selections = -(-teacher_steps // schedule.select_every)
+            students = 2 * schedule.students_per_step * teacher_steps
+            return num_steps * (students + schedule.selection_students * selections)
+
+        last_selection = schedule.selection_students * num_steps
+        return steps(schedule.num_steps) + last_selection, steps(len(self.history))
+
+    def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
+        """Returns what θ would have set at the begin, middle and end of the last student."""
+        assert self.last_lesson is not None
+        vectors = self.last_lesson.state_vectors
+        positions = {"begin": 0, "middle": len(vectors) // 2, "end": -1}
+        return {
+            name: tf.nest.map_structure(
+                lambda tensor: tensor.numpy(),
+                self.teaching.coefficients(self.theta, vectors[position]),
+            )
+            for name, position in positions.items()
+        }
 
     def step(self, on_steps: Callable[[int], None] | None = None) -> TeacherStep:
         """Takes one teacher step and returns what happened.
@@ -174,14 +207,14 @@ class TeacherTrainer:
 
     def finish(self, on_steps: Callable[[int], None] | None = None) -> None:
         """Evaluates the last θ too, which no teacher step does; once."""
-        if not self.last_selected:
+        if not self._last_selected:
             self._select(on_steps)
-            self.last_selected = True
+            self._last_selected = True
 
     def _hypergradient(
         self, number: int, on_steps: Callable[[int], None] | None
     ) -> tuple[list[tf.Tensor] | None, TeacherStep]:
-        believed, norms, refused = [], [], []
+        believed, norms, scores, refused = [], [], [], []
         measures, accuracies, amplifications = [], [], []
         for k in range(self.schedule.students_per_step):
             index = number * self.schedule.students_per_step + k
@@ -194,20 +227,21 @@ class TeacherTrainer:
             )
             norm = float(tf.linalg.global_norm(result.gradients))
             amplification = float(result.initial_norm / result.final_norm)
+            accuracy = self.teaching.task.evaluate(lesson.rollout.state, "dev")["accuracy"]
             measures.append(-float(value))
-            scores = self.teaching.task.evaluate(lesson.rollout.state, "dev")
-            accuracies.append(scores["accuracy"])
+            accuracies.append(accuracy)
             amplifications.append(amplification)
-            reason = self.trust_region.reason_to_refuse(norm, amplification)
+            reason = self.trust_region.reason_to_refuse(norm, amplification, accuracy)
             if reason:
                 refused.append(
                     f"the hypergradient of student {seed} is not to be believed: {reason} "
                     f"(norm {norm:.3g}, |λ_0|/|λ_T| {amplification:.3g})"
                 )
-            else:
-                clip = self.trust_region.clip(norm)
-                believed.append([clip * gradient for gradient in result.gradients])
-                norms.append(norm)
+                continue
+            clip = self.trust_region.clip(norm)
+            believed.append([clip * gradient for gradient in result.gradients])
+            norms.append(norm)
+            scores.append(accuracy)
         record = TeacherStep(
             step=number,
             measure=float(np.mean(measures)),
@@ -221,7 +255,7 @@ class TeacherTrainer:
         )
         if len(refused) * 2 >= self.schedule.students_per_step:
             return None, record
-        self.trust_region.accept(norms)
+        self.trust_region.accept(norms, scores)
         mean = [tf.add_n(list(parts)) / len(believed) for parts in zip(*believed, strict=True)]
         return mean, record
 
@@ -259,29 +293,27 @@ class TeacherTrainer:
         for variable, value in zip(self._theta, values, strict=True):
             variable.assign(value)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Returns the arrays of a checkpoint; `record` has the rest."""
+    def snapshot(self) -> Snapshot:
+        """Returns all that a later process needs to go on from here."""
         groups: dict[str, list[np.ndarray]] = {
             "theta": self._numpy_theta(),
             "best": self._best,
-            "optimizer": [np.asarray(v) for v in self._optimizer.variables],
+            "optimizer": [v.numpy() for v in self._optimizer.variables],
         }
         groups |= {f"good{k}": theta for k, theta in enumerate(self._good)}
-        return {f"{name}/{i}": a for name, group in groups.items() for i, a in enumerate(group)}
-
-    def record(self) -> dict[str, Any]:
-        """Returns the rest of a checkpoint, as JSON takes it."""
-        return {
+        arrays = {f"{name}/{i}": a for name, group in groups.items() for i, a in enumerate(group)}
+        record = {
             "history": [dataclasses.asdict(step) for step in self.history],
             "trust_region": self.trust_region.state(),
             "best_score": None if np.isneginf(self._best_score) else float(self._best_score),
             "selections_since_best": self._selections_since_best,
             "num_good": len(self._good),
-            "last_selected": self.last_selected,
+            "last_selected": self._last_selected,
         }
+        return Snapshot(arrays, record)
 
     def restore(self, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
-        """Sets everything to what `arrays` and `record` returned."""
+        """Sets everything to what `snapshot` returned."""
         group = lambda name, count: [arrays[f"{name}/{i}"] for i in range(count)]
         count = len(self._theta)
         self._set_theta(group("theta", count))
@@ -293,7 +325,7 @@ class TeacherTrainer:
         self.trust_region.restore(record["trust_region"])
         self._best_score = -np.inf if record["best_score"] is None else record["best_score"]
         self._selections_since_best = record["selections_since_best"]
-        self.last_selected = record["last_selected"]
+        self._last_selected = record["last_selected"]
         self.history = [
             TeacherStep(**{**step, "refused": tuple(step["refused"])}) for step in record["history"]
         ]

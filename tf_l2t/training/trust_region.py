@@ -14,7 +14,8 @@ class TrustRegion:
 
     A hypergradient is *refused* if it is not finite, if its norm is beyond `refuse_factor` times
     the median of the last accepted ones, or if the reverse pass amplified the adjoint,
-    |λ_0|/|λ_T|, beyond `max_amplification` (training at the edge of stability: chaos). One beyond
+    |λ_0|/|λ_T|, beyond `max_amplification` (training at the edge of stability: chaos), or if the
+    student did worse on dev than the last ones by more than `max_score_drop`. One beyond
     `clip_factor` times the median is scaled down to it. After a refused teacher step the scale of
     steps halves; after `regrow_after` accepted ones in a row it doubles, up to 1.
 
@@ -22,17 +23,19 @@ class TrustRegion:
         clip_factor: of the median norm, beyond which a hypergradient is scaled down.
         refuse_factor: of the median norm, beyond which it is refused.
         max_amplification: of the adjoint, beyond which it is refused.
+        max_score_drop: of the dev score, in [0, 1], below the median of the last accepted ones.
         regrow_after: accepted steps in a row that let the scale grow again.
         max_refused_in_a_row: refused steps in a row that end the training.
         memory: how many accepted norms the median is taken of.
         scale: what every teacher step is multiplied by, in (0, 1].
         accepted_in_a_row, refused_in_a_row, refused: counts of teacher steps.
-        norms: the last accepted norms.
+        norms, scores: the last accepted ones.
     """
 
     clip_factor: float = 2.0
     refuse_factor: float = 20.0
     max_amplification: float = 1e4
+    max_score_drop: float = 0.1
     regrow_after: int = 5
     max_refused_in_a_row: int = 8
     memory: int = 20
@@ -41,6 +44,7 @@ class TrustRegion:
     refused_in_a_row: int = dataclasses.field(default=0, init=False)
     refused: int = dataclasses.field(default=0, init=False)
     norms: list[float] = dataclasses.field(default_factory=list, init=False)
+    scores: list[float] = dataclasses.field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.clip_factor <= self.refuse_factor:
@@ -54,12 +58,13 @@ class TrustRegion:
                     f"TrustRegion: {name} must be at least 1, got {getattr(self, name)}."
                 )
 
-    def reason_to_refuse(self, norm: float, amplification: float) -> str | None:
+    def reason_to_refuse(self, norm: float, amplification: float, score: float) -> str | None:
         """Returns why a hypergradient is not to be believed, None if it is.
 
         Args:
             norm: of the hypergradient.
             amplification: |λ_0|/|λ_T| of the reverse pass that made it.
+            score: of the student on dev, in [0, 1].
         """
         if not (math.isfinite(norm) and math.isfinite(amplification)):
             return "it is not finite"
@@ -70,6 +75,11 @@ class TrustRegion:
                 f"its norm {norm:.3g} is beyond {self.refuse_factor:g} times the usual "
                 f"{statistics.median(self.norms):.3g}"
             )
+        if self.scores and score < statistics.median(self.scores) - self.max_score_drop:
+            return (
+                f"the student's dev score {score:.3g} is more than {self.max_score_drop:g} below "
+                f"the usual {statistics.median(self.scores):.3g}"
+            )
         return None
 
     def clip(self, norm: float) -> float:
@@ -78,9 +88,10 @@ class TrustRegion:
             return 1.0
         return min(1.0, self.clip_factor * statistics.median(self.norms) / max(norm, 1e-30))
 
-    def accept(self, norms: list[float]) -> None:
-        """Takes note of a teacher step that was taken, with the norms of its hypergradients."""
+    def accept(self, norms: list[float], scores: list[float]) -> None:
+        """Takes note of a teacher step: norms and dev scores of its believed hypergradients."""
         self.norms = (self.norms + norms)[-self.memory :]
+        self.scores = (self.scores + scores)[-self.memory :]
         self.refused_in_a_row = 0
         self.accepted_in_a_row += 1
         if self.accepted_in_a_row % self.regrow_after == 0:

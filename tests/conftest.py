@@ -1,0 +1,71 @@
+"""Shared by all tests: configurations that run in seconds."""
+
+import pathlib
+import signal
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import gin
+import pytest
+from absl import flags
+
+from tf_l2t import train
+
+TINY_GIN = """
+include "gin/base/classification.gin"
+include "gin/base/comparison.gin"
+
+NAME = "tiny"
+SOURCE = @embedded_mnist()
+STUDENT = @logistic_regression
+NUM_STEPS = 12
+
+Experiment.rows = [@cross_entropy/Row(), @fixed_coefficients/Row()]
+Experiment.test_seeds = 2
+Experiment.learning_rates = (0.5, 1.0)
+cross_entropy/Row.learning_rates = (0.02, 0.05)
+fixed_coefficients/Row.learning_rates = (0.5, 1.0)
+Budget.observe_every = 5
+Classification.observed_examples = 100
+keras.optimizers.Adam.learning_rate = 0.0003
+TeacherSchedule.num_steps = 3
+TeacherSchedule.select_every = 2
+TeacherSchedule.selection_students = 1
+"""
+
+
+@pytest.fixture
+def tiny_gin(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A configuration file on real MNIST that a run of some seconds finishes."""
+    path = tmp_path / "tiny.gin"
+    path.write_text(TINY_GIN)
+    return path
+
+
+class Finished(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def train_command(capsys: pytest.CaptureFixture) -> Iterator[Callable[..., Finished]]:
+    """Runs the main of `python -m tf_l2t.train` in this process, which spares the imports."""
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
+
+    def run(*arguments: object) -> Finished:
+        gin.clear_config()
+        flags.FLAGS.unparse_flags()
+        remaining = flags.FLAGS(["train", *map(str, arguments)])
+        capsys.readouterr()
+        code = train.main(remaining)
+        for flag in ("gin_file", "gin_bindings", "run_dir"):
+            flags.FLAGS[flag].unparse()
+        return Finished(code, *capsys.readouterr())
+
+    yield run
+    gin.clear_config()
+    for name, handler in handlers.items():
+        signal.signal(name, handler)

@@ -1,0 +1,183 @@
+"""The command line, in processes of its own, on real MNIST."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tf_l2t.runtime.checkpoints import Checkpoints
+
+
+def results_of(directory: pathlib.Path) -> dict:
+    return json.loads((directory / "results.json").read_text())
+
+
+def without_times(value):
+    if isinstance(value, dict):
+        return {k: without_times(v) for k, v in value.items() if k not in ("seconds", "table")}
+    return value
+
+
+def test_a_run_leaves_all_that_design_promises(tiny_gin, tmp_path, train_command) -> None:
+    directory = tmp_path / "run"
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}")
+    assert done.returncode == 0, done.stderr
+    assert "| cross entropy " in done.stdout
+    assert "| taught " in done.stdout
+    assert "steps/s" in done.stderr
+    results = results_of(directory)
+    assert results["status"] == "complete"
+    assert list(results["rows"]) == ["cross entropy", "bilinear, fixed", "taught"]
+    for row in results["rows"].values():
+        assert len(row["students"]) == 2
+        errors = [1 - student["test_accuracy"] for student in row["students"].values()]
+        assert row["test_error"]["mean"] == pytest.approx(sum(errors) / 2)
+    seeds = [tuple(row["students"]) for row in results["rows"].values()]
+    assert len(set(seeds)) == 1
+    assert len(results["teacher"]["steps"]) == 3
+    assert len(results["data"]["data_sha256"]) == 64
+    for part in ("config.gin", "teacher/saved_model.pb", "teacher/teacher.json", "phi.npz"):
+        assert (directory / part.replace("phi.npz", "coefficients.npz")).is_file(), part
+    assert any((directory / "checkpoints").iterdir())
+    assert any((directory / "tensorboard").rglob("events.*"))
+    assert {path.name for path in (directory / "figures").iterdir()} == {
+        "dev_measure.png",
+        "phi.png",
+        "test_error.png",
+    }
+
+
+def test_the_operative_configuration_gives_the_same_run(tiny_gin, tmp_path, train_command) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_command(f"--gin_file={tiny_gin}", f"--run_dir={first}")
+    done = train_command(f"--gin_file={first / 'config.gin'}", f"--run_dir={second}")
+    assert done.returncode == 0, done.stderr
+    assert (first / "config.gin").read_text() == (second / "config.gin").read_text()
+    one, other = results_of(first), results_of(second)
+    for part in ("search", "rows"):
+        assert without_times(one[part]) == without_times(other[part])
+    assert one["teacher"]["steps"] == other["teacher"]["steps"]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_numbers(tiny_gin, tmp_path, train_command) -> None:
+    arguments = [f"--gin_file={tiny_gin}", "--gin_bindings=TeacherSchedule.num_steps = 8"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_command(*arguments, f"--run_dir={whole}")
+    command = [sys.executable, "-m", "tf_l2t.train", *arguments, f"--run_dir={broken}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((broken / "checkpoints").glob("*2.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "The same command goes on" in errors
+    assert "Traceback" not in errors
+    assert results_of(broken)["status"] == "interrupted"
+    done = train_command(*arguments, f"--run_dir={broken}")
+    assert done.returncode == 0, done.stderr
+    assert "Going on with" in done.stdout
+    one, other = results_of(whole), results_of(broken)
+    assert one["teacher"]["steps"] == other["teacher"]["steps"]
+    assert without_times(one["rows"]) == without_times(other["rows"])
+    assert one["status"] == other["status"] == "complete"
+
+
+def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> None:
+    directory = tmp_path / "run"
+    arguments = [f"--gin_file={tiny_gin}", f"--run_dir={directory}"]
+    arguments.append("--gin_bindings=TeacherSchedule.num_steps = 1")
+    train_command(*arguments)
+    before = results_of(directory)
+    done = train_command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert without_times(results_of(directory)) == without_times(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "--gin_file"),
+        (["--gin_file=gin/nowhere.gin"], "nowhere.gin"),
+        (["--gin_file=TINY", "--gin_bindings=Budgett.num_steps = 3"], "Budgett"),
+        (["--gin_file=TINY", "--gin_bindings=Budget.steps = 3"], "steps"),
+        (
+            ["--gin_file=TINY", "--gin_bindings=NUM_STEPS = 0"],
+            "num_steps must be at least 1, got 0",
+        ),
+        (["--gin_file=TINY", "--gin_bindings=NUM_STEPS = "], "NUM_STEPS"),
+        (["--gin_file=TINY", "--gin_bindings=Classification.batch_size = 60000"], "batch_size"),
+        (["--gin_file=TINY", "--gin_bindings=Classification.dev_size = 60000"], "dev_size"),
+        (["--gin_file=TINY", "--gin_bindings=Experiment.storage = 'cloud'"], "storage"),
+        (["--gin_file=TINY", "--gin_bindings=Experiment.learning_rates = ()"], "learning_rates"),
+        (["--gin_file=TINY", "--gin_bindings=Experiment.loss = @CrossEntropy()"], "coefficient"),
+        (["--gin_file=TINY", "extra"], "extra"),
+        (["--gin_file=TINY", "--gin_bindings=tf_l2t.SGD.momentum = 2.0"], "momentum"),
+    ],
+)
+def test_bad_input_ends_in_one_clear_message(
+    arguments, named, tiny_gin, tmp_path, train_command
+) -> None:
+    directory = tmp_path / "run"
+    given = [argument.replace("TINY", str(tiny_gin)) for argument in arguments]
+    done = train_command(*given, f"--run_dir={directory}")
+    assert done.returncode == 2, done.stderr
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not directory.exists()
+
+
+def test_a_directory_of_another_configuration_is_refused(tiny_gin, tmp_path, train_command) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / "config.gin").write_text("Budget.num_steps = 99\n")
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}")
+    assert done.returncode == 2
+    assert "another configuration" in done.stderr
+    assert "there: Budget.num_steps = 99" in done.stderr
+    assert sorted(path.name for path in directory.iterdir()) == ["config.gin"]
+
+
+def test_a_directory_with_something_else_is_refused(tiny_gin, tmp_path, train_command) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("precious")
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={tmp_path / 'run'}")
+    assert done.returncode == 2
+    assert "not the directory of a run" in done.stderr
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    tiny_gin, tmp_path, train_command
+) -> None:
+    directory = tmp_path / "run"
+    arguments = [f"--gin_file={tiny_gin}", f"--run_dir={directory}"]
+    train_command(*arguments)
+    before = results_of(directory)
+    newest = max((directory / "checkpoints").iterdir())
+    os.truncate(newest, newest.stat().st_size // 2)
+    assert Checkpoints(directory / "checkpoints").newest() is not None
+    done = train_command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert f"{newest} is damaged" in done.stderr
+    assert results_of(directory)["teacher"]["steps"] == before["teacher"]["steps"]
+
+
+def test_when_no_checkpoint_can_be_read_nothing_is_touched(
+    tiny_gin, tmp_path, train_command
+) -> None:
+    directory = tmp_path / "run"
+    arguments = [f"--gin_file={tiny_gin}", f"--run_dir={directory}"]
+    train_command(*arguments)
+    for path in (directory / "checkpoints").iterdir():
+        path.write_bytes(b"not a checkpoint")
+    before = (directory / "results.json").read_bytes()
+    done = train_command(*arguments)
+    assert done.returncode == 2
+    assert "none of the" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (directory / "results.json").read_bytes() == before

@@ -1,0 +1,49 @@
+"""A task that trains in milliseconds: 3 classes of 4×4 images, not quite separable."""
+
+import numpy as np
+import pytest
+
+from tf_l2t.data import Source, arrays
+from tf_l2t.differentiation import SGD
+from tf_l2t.losses import DynamicBilinear
+from tf_l2t.students import logistic_regression
+from tf_l2t.tasks import Classification
+from tf_l2t.teachers import attention_teacher
+from tf_l2t.training.rollout import Budget, Teaching
+
+
+def tiny_source() -> Source:
+    random = np.random.default_rng(0)
+    means = random.normal(size=(3, 4, 4, 1))
+
+    def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = random.integers(0, 3, count)
+        return (means[labels] + random.normal(size=(count, 4, 4, 1))).astype("float32"), labels
+
+    return arrays(*examples(200), *examples(60), name="tiny")
+
+
+@pytest.fixture(scope="session")
+def task() -> Classification:
+    return Classification(
+        tiny_source(), logistic_regression, batch_size=8, dev_size=50, chunk_size=20
+    )
+
+
+@pytest.fixture
+def make_teaching(task: Classification):
+    def make(
+        num_steps: int = 20,
+        learning_rate: float = 0.5,
+        teacher: dict | None = None,
+        **arguments: object,
+    ) -> Teaching:
+        loss = DynamicBilinear()
+        budget = Budget(num_steps, observe_every=7, warm_start_steps=arguments.pop("warm", 0))
+        model = attention_teacher(
+            task.coefficient_shapes(loss), len(task.feature_names), **(teacher or {})
+        )
+        rule = SGD(learning_rate=learning_rate, momentum=0.9)
+        return Teaching(task, loss, rule, budget, model, **arguments)
+
+    return make

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_l2t.differentiation import SGD
+from tf_l2t.losses import CrossEntropy, DynamicBilinear
+from tf_l2t.teachers import fixed_teacher
+from tf_l2t.training.rollout import Budget, Teaching
+
+
+def weights_of(lesson) -> np.ndarray:
+    return np.concatenate([w.numpy().ravel() for w in lesson.rollout.state.weights])
+
+
+def theta_of(teaching) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(v) for v in teaching.teacher.trainable_variables]
+
+
+def test_a_seed_is_a_student(make_teaching) -> None:
+    teaching = make_teaching()
+    theta = theta_of(teaching)
+    first, again, other = (weights_of(teaching.roll_out(theta, seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_recording_does_not_change_the_student(make_teaching) -> None:
+    teaching = make_teaching()
+    theta = theta_of(teaching)
+    plain, recorded = (teaching.roll_out(theta, 1, record=record) for record in (False, True))
+    np.testing.assert_array_equal(weights_of(plain), weights_of(recorded))
+
+
+def test_the_state_vector_is_what_was_measured_at_the_start_of_each_segment(
+    make_teaching, task
+) -> None:
+    teaching = make_teaching(num_steps=20)
+    seen = []
+    lesson = teaching.roll_out(
+        theta_of(teaching), 1, on_segment=lambda segment, state: seen.append((segment, state))
+    )
+    assert lesson.steps == [0, 7, 14]
+    for (segment, state), vector in zip(seen, lesson.state_vectors, strict=True):
+        assert float(vector[0]) == pytest.approx(segment.start / 20)
+        np.testing.assert_array_equal(vector[1:], task.observe(state))
+        dev = task.evaluate(state, "dev")["accuracy"]
+        assert float(vector[2]) == pytest.approx(dev, abs=1e-6)
+
+
+def test_a_teacher_that_never_changes_equals_the_loss_with_these_coefficients(task) -> None:
+    loss = DynamicBilinear()
+    shapes = task.coefficient_shapes(loss)
+    teacher = fixed_teacher(shapes, len(task.feature_names), diagonal=0.3, off_diagonal=0.01)
+
+    class WithConstant(DynamicBilinear):
+        def schedule(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"phi": 0.29 * tf.eye(3) + 0.01}
+
+    taught, fixed = (
+        Teaching(task, loss, SGD(learning_rate=0.5), Budget(15), teacher).roll_out([], 3)
+        for loss, teacher in ((loss, teacher), (WithConstant(), None))
+    )
+    np.testing.assert_allclose(weights_of(taught), weights_of(fixed), rtol=1e-5)
+
+
+def test_a_warm_start_is_cross_entropy_and_then_the_taught_loss(make_teaching, task) -> None:
+    rule = SGD(learning_rate=0.5, momentum=0.9)
+    warm = make_teaching(num_steps=20, warm=14)
+    seen = []
+    lesson = warm.roll_out(
+        theta_of(warm), 1, on_segment=lambda segment, state: seen.append((segment, state))
+    )
+    assert lesson.steps == [14]
+    cross_entropy = Teaching(task, CrossEntropy(), rule, Budget(14, observe_every=7))
+    before = cross_entropy.roll_out([], 1)
+    first_taught = np.concatenate([w.numpy().ravel() for w in seen[-1][1].weights])
+    np.testing.assert_array_equal(first_taught, weights_of(before))
+    assert np.abs(weights_of(lesson) - first_taught).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
+        ({"num_steps": 5, "warm_start_steps": 5}, "warm_start_steps"),
+        ({"num_steps": 5, "warm_start_steps": -1}, "warm_start_steps"),
+        ({"num_steps": 5, "observe_every": 0}, "observe_every"),
+    ],
+)
+def test_bad_budgets_are_named(arguments: dict, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        Budget(**arguments)

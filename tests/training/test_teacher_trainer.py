@@ -1,0 +1,184 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_l2t.differentiation.reverse import OuterGradient
+from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.teacher_trainer import (
+    TeacherSchedule,
+    TeacherTrainer,
+    TeachingFailedError,
+)
+from tf_l2t.training.trust_region import TrustRegion
+
+
+def make_trainer(teaching, optimizer=None, region=None, **schedule) -> TeacherTrainer:
+    return TeacherTrainer(
+        teaching,
+        optimizer or keras.optimizers.Adam(1e-3),
+        TeacherSchedule(**{"num_steps": 6, "select_every": 2, **schedule}),
+        region or TrustRegion(),
+    )
+
+
+def flat(tensors) -> np.ndarray:
+    return np.concatenate([np.ravel(tensor) for tensor in tensors])
+
+
+def dev_measure(teaching, theta, seed: int) -> float:
+    state = teaching.roll_out(theta, seed).rollout.state
+    outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
+    return -float(outer(state)[0])
+
+
+def test_a_step_goes_along_the_mean_hypergradient_of_its_students(make_teaching) -> None:
+    teaching = make_teaching()
+    outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
+    trainer = make_trainer(teaching, keras.optimizers.SGD(0.1), students_per_step=2)
+    theta = trainer.theta
+    expected = []
+    for index in range(2):
+        lesson = teaching.roll_out(theta, student_seed("teaching", index), record=True)
+        _, adjoint = outer(lesson.rollout.state)
+        expected.append(flat(teaching.engine.reverse(lesson.rollout, theta, adjoint).gradients))
+    record = trainer.step()
+    moved = flat(trainer.theta) - flat(theta)
+    np.testing.assert_allclose(moved, -0.1 * np.mean(expected, axis=0), rtol=1e-4, atol=1e-8)
+    assert record.taken
+    assert record.norm == pytest.approx(np.mean([np.linalg.norm(g) for g in expected]), rel=1e-4)
+
+
+def test_the_hypergradient_of_theta_is_the_slope_of_the_dev_loss(make_teaching) -> None:
+    teaching = make_teaching()
+    outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
+    theta = make_trainer(teaching).theta
+    # Away from the start, where all keys agree and V has no gradient.
+    theta = [t + 0.01 * tf.random.stateless_normal(t.shape, [1, k]) for k, t in enumerate(theta)]
+    lesson = teaching.roll_out(theta, 5, record=True)
+    _, adjoint = outer(lesson.rollout.state)
+    gradients = teaching.engine.reverse(lesson.rollout, theta, adjoint).gradients
+    size = 1e-2
+    direction = [g / tf.linalg.global_norm(gradients) for g in gradients]
+    ahead, behind = (
+        dev_measure(
+            teaching, [t + sign * size * d for t, d in zip(theta, direction, strict=True)], 5
+        )
+        for sign in (1, -1)
+    )
+    slope = -(ahead - behind) / (2 * size)
+    assert slope == pytest.approx(float(tf.linalg.global_norm(gradients)), rel=0.02)
+
+
+def test_training_a_teacher_improves_the_dev_measure(make_teaching) -> None:
+    teaching = make_teaching()
+    trainer = make_trainer(teaching, keras.optimizers.Adam(5e-3), num_steps=25)
+    before = np.mean([dev_measure(teaching, trainer.theta, seed) for seed in range(900, 905)])
+    while not trainer.finished:
+        trainer.step()
+    after = np.mean([dev_measure(teaching, trainer.theta, seed) for seed in range(900, 905)])
+    assert after > before + 0.01
+
+
+def test_a_teacher_that_steps_over_the_edge_comes_back(make_teaching) -> None:
+    # Steps of 3 in a matrix that starts at 0.2 make the student's training diverge at once.
+    teaching = make_teaching(num_steps=60, learning_rate=2.0)
+    region = TrustRegion(max_amplification=50.0, regrow_after=100, max_refused_in_a_row=20)
+    trainer = make_trainer(teaching, keras.optimizers.Adam(3.0), region, num_steps=30)
+    while not trainer.finished:
+        trainer.step()
+    taken = [step.taken for step in trainer.history]
+    first_refused = taken.index(False)
+    refused = trainer.history[first_refused]
+    assert f"{student_seed('teaching', first_refused)}" in refused.refused[0]
+    assert "|λ_0|/|λ_T|" in refused.refused[0]
+    assert any(taken[first_refused:])
+    assert region.scale < 1
+    assert np.isfinite(flat(trainer.theta)).all()
+    last = [step.accuracy for step in trainer.history if step.taken][-3:]
+    assert np.mean(last) > trainer.history[0].accuracy - 0.1
+
+
+def test_a_refused_step_goes_back_to_the_last_good_parameters(make_teaching) -> None:
+    trainer = make_trainer(make_teaching(), keras.optimizers.Adam(0.1))
+    trainer.step()
+    good = trainer.theta
+    trainer.step()
+    trainer.trust_region.max_amplification = 0.0
+    record = trainer.step()
+    assert not record.taken
+    np.testing.assert_array_equal(flat(trainer.theta), flat(good))
+    assert trainer.trust_region.scale == 0.5
+
+
+def test_too_many_refusals_end_the_training_and_keep_the_best_teacher(make_teaching) -> None:
+    region = TrustRegion(max_refused_in_a_row=3)
+    trainer = make_trainer(make_teaching(), region=region, num_steps=50)
+    trainer.step()
+    best = flat(trainer.best_theta)
+    region.max_amplification = 0.0
+    for _ in range(2):
+        trainer.step()
+    with pytest.raises(TeachingFailedError, match="3 teacher steps in a row") as error:
+        trainer.step()
+    assert "learning rate" in str(error.value)
+    assert len(trainer.history) == 4
+    np.testing.assert_array_equal(flat(trainer.best_theta), best)
+
+
+def test_a_restored_trainer_goes_on_to_the_very_same_numbers(make_teaching) -> None:
+    teaching = make_teaching()
+    whole = make_trainer(teaching)
+    for _ in range(3):
+        whole.step()
+    arrays, record = whole.snapshot()
+    restored = make_trainer(teaching)
+    restored.restore(arrays, json.loads(json.dumps(record)))
+    for trainer in (whole, restored):
+        while not trainer.finished:
+            trainer.step()
+        trainer.finish()
+    np.testing.assert_array_equal(flat(whole.theta), flat(restored.theta))
+    np.testing.assert_array_equal(flat(whole.best_theta), flat(restored.best_theta))
+    assert whole.snapshot().record == restored.snapshot().record
+
+
+def test_the_best_teacher_on_the_selection_students_is_kept(make_teaching) -> None:
+    trainer = make_trainer(make_teaching(), keras.optimizers.Adam(0.05), select_every=1)
+    scores, thetas = [], []
+    while not trainer.finished:
+        thetas.append(flat(trainer.theta))
+        scores.append(trainer.step().selection)
+    best = int(np.argmax(scores))
+    assert trainer.best_score == scores[best]
+    np.testing.assert_array_equal(flat(trainer.best_theta), thetas[best])
+
+
+def test_patience_ends_the_training(make_teaching) -> None:
+    trainer = make_trainer(
+        make_teaching(), keras.optimizers.SGD(0.0), num_steps=50, select_every=1, patience=3
+    )
+    while not trainer.finished:
+        trainer.step()
+    assert len(trainer.history) == 4
+
+
+def test_progress_counts_all_of_the_work(make_teaching) -> None:
+    trainer = make_trainer(make_teaching(), num_steps=3, students_per_step=2)
+    counted = []
+    while not trainer.finished:
+        trainer.step(counted.append)
+    trainer.finish(counted.append)
+    assert sum(counted) == trainer.work()[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["students_per_step", "select_every", "selection_students", "patience"]
+)
+def test_bad_schedules_are_named(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        TeacherSchedule(**{name: 0})
+    with pytest.raises(ValueError, match="num_steps"):
+        TeacherSchedule(num_steps=-1)
