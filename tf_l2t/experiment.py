@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import logging
 import pathlib
 import time
@@ -38,10 +39,9 @@ gin.register(Budget, module="tf_l2t")
 gin.register(Row, module="tf_l2t")
 gin.register(TeacherSchedule, module="tf_l2t")
 gin.register(TrustRegion, module="tf_l2t")
-for _optimizer in ("SGD", "Adam", "AdamW", "RMSprop", "Lion"):
-    gin.external_configurable(
-        getattr(keras.optimizers, _optimizer), module="keras.optimizers", name=_optimizer
-    )
+for _name, _member in vars(keras.optimizers).items():
+    if inspect.isclass(_member) and _name not in ("Optimizer", "LossScaleOptimizer"):
+        gin.external_configurable(_member, module="keras.optimizers", name=_name)
 
 TAUGHT = "taught"
 
@@ -249,6 +249,9 @@ class Experiment:
             snapshot = trainer.snapshot()
             logging.error("%s", error)
             results["teacher"]["stopped_because"] = str(error)
+        except KeyboardInterrupt:
+            self._export(trainer, directory)
+            raise
         finally:
             # What an interruption finds half done is left out: the next start does it again.
             checkpoints.save(len(snapshot.record["history"]), *snapshot)
@@ -258,20 +261,24 @@ class Experiment:
                 "refused_steps": snapshot.record["trust_region"]["refused"],
                 "best_dev_accuracy": snapshot.record["best_score"],
             }
+        self._export(trainer, directory)
+        return trainer.best_theta
+
+    def _export(self, trainer: TeacherTrainer, directory: RunDirectory) -> None:
+        assert trainer.teaching.teacher is not None
         export_teacher(
             directory.teacher,
             trainer.teaching.teacher,
             trainer.best_theta,
             {
-                "loss": type(self._loss).__name__,
+                "loss": repr(self._loss),
                 "feature_names": list(self._task.feature_names),
-                "class_names": results["data"]["class_names"],
+                "data": self._task.describe(),
                 "dev_accuracy": trainer.best_score,
                 "config": directory.config.read_text(),
                 "versions": versions(),
             },
         )
-        return trainer.best_theta
 
     def _compare(
         self,

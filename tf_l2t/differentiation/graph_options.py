@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
+import tensorflow as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 from tensorflow.python.eager import context
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def without_autograph(function: Function) -> Function:
+    """Keeps a caller's `tf.function` from rewriting a function, which warns where it cannot.
+
+    What the engine compiles itself, such as the user's inner loss, is rewritten all the same.
+    """
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 @contextlib.contextmanager

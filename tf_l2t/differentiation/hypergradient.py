@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_l2t.differentiation.graph_options import without_autograph
 from tf_l2t.differentiation.reverse import OuterGradient, ReverseResult, reverse
 from tf_l2t.differentiation.segments import CompiledSegments, Segment, cut
 from tf_l2t.differentiation.step import TrainingStep
@@ -102,16 +103,20 @@ class Engine:
         first_recorded = num_steps - recorded
         length = self._segment_length or default_segment_length(self._storage, recorded)
         trajectory = new_trajectory(self._storage, recorded)
-        for segment in cut(start, first_recorded, length) + cut(first_recorded, num_steps, length):
-            context = context_fn(segment, state) if context_fn else ()
-            keep = record and segment.start >= first_recorded
-            save = keep and trajectory.keeps_stacks
-            before = state
-            state, stack, loss = self.segments.forward(segment, before, coefficients, context, save)
-            if keep:
-                trajectory.record(segment, context, before, stack)
-            if on_segment:
-                on_segment(segment, before, context, loss)
+        segments = cut(start, first_recorded, length) + cut(first_recorded, num_steps, length)
+        with trajectory.closed_on_error():
+            for segment in segments:
+                context = context_fn(segment, state) if context_fn else ()
+                keep = record and segment.start >= first_recorded
+                save = keep and trajectory.keeps_stacks
+                before = state
+                state, stack, loss = self.segments.forward(
+                    segment, before, coefficients, context, save
+                )
+                if keep:
+                    trajectory.record(segment, context, before, stack)
+                if on_segment:
+                    on_segment(segment, before, context, loss)
         return RolloutResult(state, trajectory)
 
     def reverse(
@@ -135,6 +140,7 @@ class Engine:
             rollout.trajectory.close()
 
 
+@without_autograph
 def hypergradient(
     inner_loss: Callable[[list[tf.Tensor], Nest, Nest], tf.Tensor],
     outer_loss: Callable[..., tf.Tensor],
@@ -222,7 +228,8 @@ def hypergradient(
         jit_compile=jit_compile,
     )
     rollout = engine.roll_out(step.initial_state(weights), coefficients, num_steps)
-    value, adjoint = outer(rollout.state)
+    with rollout.trajectory.closed_on_error():
+        value, adjoint = outer(rollout.state)
     result = engine.reverse(rollout, coefficients, adjoint)
     return value, result.gradients, result.initial_gradients
 

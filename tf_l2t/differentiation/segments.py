@@ -6,6 +6,7 @@ import functools
 from typing import NamedTuple
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 from tf_l2t.differentiation.graph_options import without_memory_optimizer
 from tf_l2t.differentiation.step import TrainingStep
@@ -37,9 +38,7 @@ class CompiledSegments:
         self._jit_compile = jit_compile
         # Partials, not methods: TensorFlow counts traces by function, and each step has its own.
         self._forward = tf.function(functools.partial(_forward_loop, step), jit_compile=jit_compile)
-        self._reverse = tf.function(
-            functools.partial(_reverse_loop, step, jit_compile), jit_compile=jit_compile
-        )
+        self._reverse = tf.function(functools.partial(_reverse_loop, step), jit_compile=jit_compile)
 
     def forward(
         self, segment: Segment, state: StudentState, coefficients: Nest, context: Nest, save: bool
@@ -119,7 +118,6 @@ def _forward_loop(
 
 def _reverse_loop(
     step: TrainingStep,
-    jit_compile: bool,
     start: tf.Tensor,
     length: tf.Tensor | int,
     stack: StudentState,
@@ -132,8 +130,7 @@ def _reverse_loop(
         saved = tf.nest.map_structure(lambda tensor: tensor[i], stack)
         adjoint, contribution = step.vjp(saved, coefficients, start + i, context, adjoint)
         gradients = [total + g for total, g in zip(gradients, contribution, strict=True)]
-        if jit_compile:
-            _refuse_max_pooling(tf.compat.v1.get_default_graph())
+        _refuse_max_pooling_under_xla(tf.compat.v1.get_default_graph())
         return i - 1, adjoint, gradients
 
     _, adjoint, gradients = tf.while_loop(
@@ -145,9 +142,13 @@ def _reverse_loop(
     return adjoint, gradients
 
 
-def _refuse_max_pooling(graph: tf.Graph) -> None:
+def _refuse_max_pooling_under_xla(graph: tf.Graph) -> None:
     # XLA rounds to bfloat16 in this derivative, and so returns up to a fifth of it wrong.
-    wrong = [op.name for op in graph.get_operations() if op.type.startswith("MaxPoolGradGrad")]
+    if not control_flow_util.GraphOrParentsInXlaContext(graph):
+        return
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
+    wrong = [node.name for node in nodes if node.op.startswith("MaxPoolGradGrad")]
     if wrong:
         raise ValueError(
             f"jit_compile=True gives a wrong second derivative of max pooling (op {wrong[0]!r}); "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import math
 import pathlib
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -60,6 +62,15 @@ class Trajectory(abc.ABC):
     def close(self) -> None:  # noqa: B027
         """Gives back what the trajectory holds outside this process's memory."""
 
+    @contextlib.contextmanager
+    def closed_on_error(self) -> Iterator[None]:
+        """Closes the trajectory if the block in it raises."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
 
 class MemoryTrajectory(Trajectory):
     """Keeps every stack where it was computed: T · |ω| numbers, as in the paper."""
@@ -98,7 +109,9 @@ class HostTrajectory(MemoryTrajectory):
 
 
 class DiskTrajectory(MemoryTrajectory):
-    """Keeps the stacks in files of a temporary directory, which `close` removes.
+    """Keeps the stacks in files of a temporary directory.
+
+    It is made for the first stack, and removed by `close` or together with the trajectory.
 
     Args:
         directory: where to make it; the system's place for temporary files unless given.
@@ -106,9 +119,14 @@ class DiskTrajectory(MemoryTrajectory):
 
     def __init__(self, directory: str | None = None) -> None:
         super().__init__()
-        self._directory = pathlib.Path(tempfile.mkdtemp(prefix="tf_l2t_trajectory_", dir=directory))
+        self._parent = directory
+        self._directory: pathlib.Path | None = None
 
     def _put(self, stack: StudentState | None) -> Any:
+        if self._directory is None:
+            made = tempfile.mkdtemp(prefix="tf_l2t_trajectory_", dir=self._parent)
+            self._directory = pathlib.Path(made)
+            self._remove = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
         path = self._directory / f"{len(self._records):08d}"
         flat = tf.nest.flatten(stack)
         with path.open("wb") as file:
@@ -130,7 +148,8 @@ class DiskTrajectory(MemoryTrajectory):
         return tf.nest.pack_sequence_as(template, flat)
 
     def close(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._directory is not None:
+            self._remove()
 
 
 class RecomputeTrajectory(Trajectory):

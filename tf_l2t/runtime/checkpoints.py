@@ -48,8 +48,9 @@ class Checkpoints:
         paths = self._paths()
         for path in reversed(paths):
             try:
-                with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
+                # Opened here, since NumPy leaves a file open that it cannot read.
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                    arrays = {name: archive[name] for name in archive.files}
                 record = json.loads(arrays.pop(_RECORD).tobytes().decode())
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 logging.warning(

@@ -1,0 +1,75 @@
+"""What the README says is run, and held against the code."""
+
+import inspect
+import pathlib
+import re
+
+import gin
+import pytest
+import tensorflow as tf
+
+from tf_l2t import experiment, losses, measures, students, teachers
+from tf_l2t.gin_files import register_gin_files
+from tf_l2t.tasks import Classification
+from tf_l2t.training import recipe, rollout, teacher_trainer, trust_region
+from tf_l2t.training.evaluate import Row
+
+README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
+
+COMPONENTS = [
+    experiment.Experiment,
+    Classification,
+    rollout.Budget,
+    recipe.Recipe,
+    Row,
+    teacher_trainer.TeacherSchedule,
+    trust_region.TrustRegion,
+    students.mlp,
+    students.lenet,
+    teachers.attention_teacher,
+    teachers.fixed_teacher,
+    losses.LabelSmoothing,
+    losses.SmoothZeroOne,
+    losses.LargeMarginSoftmax,
+    losses.DynamicBilinear,
+    measures.ExpectedAccuracy,
+    measures.SmoothZeroOneAccuracy,
+]
+GIVEN_BY_CODE = {"self", "input_shape", "num_classes", "coefficient_shapes", "num_features"}
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)
+def test_the_configuration_reference_names_every_argument(component) -> None:
+    reference = README[README.index("## Configuration") : README.index("## Map of the code")]
+    assert f"`{component.__name__}`" in reference
+    for argument in inspect.signature(component).parameters:
+        if argument not in GIVEN_BY_CODE:
+            assert f"`{argument}`" in reference, argument
+
+
+def test_every_python_example_runs() -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert examples
+    for example in examples:
+        names: dict = {}
+        exec(example, names)
+        assert all(tf.reduce_all(tf.math.is_finite(g)) for g in tf.nest.flatten(names["gradients"]))
+
+
+def test_every_file_that_is_named_exists() -> None:
+    root = pathlib.Path(__file__).parent.parent
+    for name in re.findall(r"`((?:gin|tools|tf_l2t)/[\w./]+)`", README):
+        assert (root / name).exists(), name
+    for name in re.findall(r"\]\((?!http)([\w./]+)\)", README):
+        assert (root / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "name", ["lenet_mnist", "mlp_mnist", "paper/lenet_mnist", "paper/mlp_mnist"]
+)
+def test_every_configuration_builds(name: str) -> None:
+    register_gin_files()
+    gin.clear_config()
+    gin.parse_config_file(f"gin/{name}.gin")
+    assert experiment.Experiment().name == name.replace("/", "_")
+    gin.clear_config()

@@ -1,0 +1,401 @@
+#!/usr/bin/env python3
+"""Measures what it costs to differentiate through a student's training, in time and memory.
+
+    tools/benchmark.py --student lenet --steps 50 --batch 64
+    tools/benchmark.py --student lenet --steps 8600 --storage memory,recompute --repeats 1 --json
+    tools/benchmark.py --student lenet --lengths 100,1000,8600 --repeats 3
+
+A *teacher step* is the rollout of a student under a teacher (attention, bilinear loss), the
+gradient of the dev measure at its end, and the reverse pass. *Plain training* is the same number
+of steps on the same batches with cross entropy, nothing recorded; `keras.Model.fit` does it once
+more, called in the way that a short trial found fastest. Every update rule is SGD with momentum
+0.9, the data the MNIST digits of the package. Table to stdout; with --json one JSON object to
+stdout, and the table to stderr.
+
+What is timed. All is traced, compiled and run once before. The phases then take turns, so that
+other work on the machine hits all alike: times are medians over the turns, a ratio is the median
+of the quotients of each turn. Every turn trains on an order of batches of its own, so that the
+cost of drawing it is in. Building a student's Keras model, which `fit` need not do either, is
+left out and reported apart. State features are measured once only, unless --observe.
+
+How peak memory is measured, and why in this order. The process that does it has loaded the data
+and run one teacher step of one or two segments, as long as the shapes of the long one ask for;
+so graphs, kernels and thread pools are in the baseline. It then gives free memory back to the
+system (the baseline is what is left), resets the system's record of the peak, and runs the first
+whole teacher step. Only after that do plain training and `fit` run for the first time: what they
+leave behind in caches, free lists and float32 copies of the data would raise the baseline and,
+since free memory of the process is used again, hide a part of the trajectory. For the same
+reason every one of several storage policies is measured in a new process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import measuring
+import tensorflow as tf
+from benchmark_table import PHASES, RATIOS, table
+
+from tf_l2t import SGD, students
+from tf_l2t.data import embedded_mnist, split
+from tf_l2t.differentiation.reverse import OuterGradient
+from tf_l2t.differentiation.trajectory import STORAGE_POLICIES
+from tf_l2t.losses import CrossEntropy, DynamicBilinear
+from tf_l2t.runtime.run_directory import versions
+from tf_l2t.tasks import Classification
+from tf_l2t.teachers import attention_teacher
+from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.types import StudentState
+
+_PLAIN_RATE = 0.05
+_TAUGHT_RATE = 1.0  # 4/c times as large for Φ = c·I with c = 0.2, where -σ has the slope c/4
+
+
+class BenchmarkTask(Classification):
+    """Classification without what is not to be timed.
+
+    Args:
+        args: the options.
+        build: the student.
+    """
+
+    def __init__(self, args: argparse.Namespace, build: Callable) -> None:
+        super().__init__(
+            embedded_mnist(),
+            build,
+            batch_size=args.batch,
+            dev_size=args.dev_examples,
+            split_seed=args.seed,
+        )
+        self._first = super().initial(args.seed)
+        self._refreshes = args.observe
+        self._observed_once = super().observe(StudentState(self._first[0], (), self._first[1]))
+
+    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        del seed
+        return self._first
+
+    def observe(self, state: StudentState) -> tf.Tensor:
+        return super().observe(state) if self._refreshes else self._observed_once
+
+
+class TeacherStep:
+    """Rollout, dev gradient and reverse pass of one length.
+
+    Args:
+        task: the problem.
+        args: the options.
+        num_steps: T.
+    """
+
+    def __init__(self, task: BenchmarkTask, args: argparse.Namespace, num_steps: int) -> None:
+        loss = DynamicBilinear()
+        teacher = attention_teacher(
+            task.coefficient_shapes(loss), len(task.feature_names), seed=args.seed
+        )
+        self._teaching = make_teaching(task, loss, _TAUGHT_RATE, args, num_steps, teacher)
+        self._outer = OuterGradient(task.dev_loss, task.num_dev_chunks)
+        self._theta = [tf.convert_to_tensor(v) for v in teacher.trainable_variables]
+        self._steps_of_warm_up = steps_of_warm_up(
+            num_steps, self._teaching.budget.observe_every, args.truncate
+        )
+        self.nbytes = 0
+        self.norm = math.nan
+
+    def warm_up(self) -> None:
+        """Runs every graph on every shape of the long run, over as few steps as that takes."""
+        teaching, seed = self._teaching, 0
+        rollout = teaching.engine.roll_out(
+            teaching.engine.step.initial_state(*teaching.task.initial(seed)),
+            self._theta,
+            self._steps_of_warm_up,
+            context_fn=lambda segment, state: teaching._context(segment, state, seed),
+        )
+        _, adjoint = self._outer(rollout.state)
+        wait(teaching.engine.reverse(rollout, self._theta, adjoint).gradients)
+
+    def __call__(self, seed: int = 0) -> dict[str, float]:
+        """Runs it and returns the seconds of its parts and of the whole."""
+        times, held = {}, []
+
+        def roll_out() -> None:
+            held.append(self._teaching.roll_out(self._theta, seed, record=True).rollout)
+            wait(held[0].state.weights)
+
+        def differentiate() -> None:
+            held.append(self._outer(held[0].state)[1])
+            wait(held[1])
+
+        def reverse() -> None:
+            result = self._teaching.engine.reverse(held[0], self._theta, held[1])
+            self.norm = float(tf.linalg.global_norm(result.gradients))
+
+        times["rollout"] = measuring.seconds(roll_out)
+        times["dev_gradient"] = measuring.seconds(differentiate)
+        times["reverse"] = measuring.seconds(reverse)
+        times["teacher_step"] = sum(times.values())
+        self.nbytes = held[0].trajectory.nbytes
+        return times
+
+
+def make_teaching(
+    task: BenchmarkTask,
+    loss: Any,
+    rate: float,
+    args: argparse.Namespace,
+    num_steps: int,
+    teacher: Any = None,
+) -> Teaching:
+    """Returns how a student is trained with a loss; a segment is --segment_length steps."""
+    length = {"observe_every": args.segment_length} if args.segment_length else {}
+    return Teaching(
+        task,
+        loss,
+        SGD(rate, momentum=0.9),
+        Budget(num_steps, **length),
+        teacher,
+        storage=args.storage[0],
+        truncate=args.truncate,
+        jit_compile=args.jit_compile,
+    )
+
+
+def steps_of_warm_up(num_steps: int, segment_length: int, truncate: int | None) -> int:
+    """Returns the fewest steps whose segments have every length that those of T steps have."""
+    recorded = min(num_steps, truncate or num_steps)
+    few = lambda steps: min(steps, segment_length + steps % segment_length)
+    return few(num_steps) if recorded == num_steps else recorded + few(num_steps - recorded)
+
+
+def wait(tensors: Sequence[tf.Tensor]) -> None:
+    """Waits for an accelerator to finish; a CPU is when it returns."""
+    float(tf.reduce_sum(tensors[0]))
+
+
+def measure(task: BenchmarkTask, first: TeacherStep, args: argparse.Namespace) -> dict[str, Any]:
+    """Measures one storage policy in this process and returns its part of the JSON object.
+
+    Args:
+        task: the problem.
+        first: a teacher step that has been warmed up but not run.
+        args: the options.
+    """
+    say(f"peak memory of a teacher step of {args.steps} steps")
+    memory = measuring.peak_memory(first)
+    say("tracing plain training, choosing how to call keras.Model.fit")
+    plainly = make_teaching(task, CrossEntropy(), _PLAIN_RATE, args, args.steps)
+    plain = lambda seed: wait(plainly.roll_out([], seed).rollout.state.weights)
+    plain(args.seed)
+    train = split(task.source, args.dev_examples, args.seed).train
+    model = task.student.model_with(*task.initial(args.seed))
+    fit = measuring.KerasFit(model, train.images, train.labels, args.batch, args.steps, _PLAIN_RATE)
+    times: dict[str, list[float]] = {phase: [] for phase in PHASES}
+    for repeat in range(args.repeats):
+        say(f"repeat {repeat + 1} of {args.repeats}")
+        measuring.settle()
+        # Seeds of their own: neither finds the other's permutations of the data ready.
+        seed = args.seed + 1 + 2 * repeat
+        times["plain_training"].append(measuring.seconds(lambda s=seed: plain(s)))
+        times["keras_fit"].append(measuring.seconds(fit))
+        for phase, took in first(seed + 1).items():
+            times[phase].append(took)
+    # Last: it sets TensorFlow's global seed, which forgets all kernels, so that whatever runs next
+    # takes longer.
+    times["new_student"] = [
+        measuring.seconds(lambda s=seed: task.student.initial(s)) for seed in range(args.repeats)
+    ]
+    whole = args.steps * task.student.num_weights * 4
+    beyond = memory["beyond_baseline_bytes"]
+    return {
+        "storage": args.storage[0],
+        "weights": task.student.num_weights,
+        "seconds": {phase: measuring.spread(took) for phase, took in times.items()},
+        "ratios": {
+            name: measuring.ratios(times[above], times[below])
+            for name, (above, below) in RATIOS.items()
+        },
+        "bytes_stored": first.nbytes,
+        "memory": {
+            **memory,
+            "whole_trajectory_bytes": whole,
+            "ratio": None if beyond is None else beyond / whole,
+        },
+        "keras_fit": {"variant": str(fit.variant), "seconds_per_step_of_trials": fit.trials},
+        "hypergradient_norm": first.norm if math.isfinite(first.norm) else None,
+        "lengths": measure_lengths(task, args),
+    }
+
+
+def measure_lengths(task: BenchmarkTask, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measures teacher steps of several lengths in turn; their seconds should be linear in T."""
+    steps = {length: TeacherStep(task, args, length) for length in args.lengths}
+    times: dict[int, list[float]] = {length: [] for length in args.lengths}
+    for step in steps.values():
+        step.warm_up()
+    for repeat in range(args.repeats if steps else 0):
+        say(f"lengths, repeat {repeat + 1} of {args.repeats}")
+        for length, step in steps.items():
+            times[length].append(step(args.seed + 1 + repeat)["teacher_step"])
+    spreads = {length: measuring.spread(took) for length, took in times.items()}
+    return [
+        {"steps": length, "seconds": spread, "seconds_per_step": spread["median"] / length}
+        for length, spread in spreads.items()
+    ]
+
+
+def report(args: argparse.Namespace, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the JSON object; every run after the first is also set against the first."""
+    first = runs[0]
+    for run in runs[1:]:
+        beyond = [each["memory"]["beyond_baseline_bytes"] for each in (run, first)]
+        took = [each["seconds"]["teacher_step"]["median"] for each in (run, first)]
+        relative = [
+            each["ratios"]["teacher_step/plain_training"]["median"] for each in (run, first)
+        ]
+        run["against_first"] = {
+            "storage": first["storage"],
+            "teacher_step": took[0] / took[1],
+            # Of two processes: each against its own plain training, should the machine have
+            # changed its pace between them.
+            "teacher_step/plain_training": relative[0] / relative[1],
+            "beyond_baseline_bytes": beyond[0] / beyond[1] if all(beyond) else None,
+        }
+    return {
+        "settings": {name: value for name, value in vars(args).items() if name != "json"},
+        "data": "mnist",
+        "machine": measuring.machine(),
+        "versions": versions(),
+        "runs": runs,
+    }
+
+
+def say(message: str) -> None:
+    """Says on stderr what is being done."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def builders() -> dict[str, Callable]:
+    """Returns the students that `tf_l2t.students` exports, by name."""
+    found = {name: getattr(students, name) for name in students.__all__}
+    return {name: build for name, build in found.items() if inspect.isfunction(build)}
+
+
+def builder(name: str, jit_compile: bool) -> Callable:
+    """Returns the student of a name, with the pooling that XLA differentiates right if need be."""
+    build = builders()[name]
+    if jit_compile and "xla_pooling" in inspect.signature(build).parameters:
+        return functools.partial(build, xla_pooling=True)
+    return build
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the options; exits with code 2 and says why where they make no sense."""
+    summary, _, details = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--student", default="lenet", help=f"one of {', '.join(builders())} (default lenet)")
+    add("--steps", type=positive, default=50, help="T, training steps of a student (default 50)")
+    add("--batch", type=positive, default=64, help="examples of a training batch (default 64)")
+    add(
+        "--storage",
+        action="extend",
+        type=storages,
+        help=f"one or several of {', '.join(STORAGE_POLICIES)}, with commas or as several options; "
+        "each of several is measured in a process of its own (default memory)",
+    )
+    add("--segment_length", type=positive, help="steps of one compiled loop (default 50)")
+    add("--truncate", type=positive, help="reverse through the last so many steps (default all)")
+    add("--dev_examples", type=positive, default=1000, help="of the dev gradient (default 1000)")
+    add("--repeats", type=positive, default=7, help="turns of every phase (default 7)")
+    add("--jit_compile", action="store_true", help="compile the loops with XLA")
+    add("--observe", action="store_true", help="refresh the state features before each segment")
+    add(
+        "--lengths",
+        type=lambda text: [positive(each) for each in text.split(",")],
+        default=[],
+        help="also time teacher steps of these T, such as 100,1000,8600",
+    )
+    add("--seed", type=int, default=0, help="of data and students, from 0 (default 0)")
+    add("--json", action="store_true", help="JSON to stdout, the table to stderr")
+    args = parser.parse_args(argv)
+    args.storage = list(dict.fromkeys(args.storage or ["memory"]))
+    args.lengths = list(dict.fromkeys(args.lengths))
+    if args.student not in builders():
+        parser.error(f"no student {args.student!r}; there are {', '.join(builders())}")
+    if args.seed < 0:
+        parser.error(f"--seed must be from 0, got {args.seed}")
+    return args
+
+
+def positive(text: str) -> int:
+    """Parses a whole number from 1."""
+    value = int(text) if text.strip().isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"give a whole number from 1, not {text!r}")
+    return value
+
+
+def storages(text: str) -> list[str]:
+    """Parses storage policies, with commas between them."""
+    names = text.split(",")
+    for name in names:
+        if name not in STORAGE_POLICIES:
+            raise argparse.ArgumentTypeError(
+                f"no storage policy {name!r}; there are {', '.join(STORAGE_POLICIES)}"
+            )
+    return names
+
+
+def in_new_process(args: argparse.Namespace, storage: str) -> dict[str, Any]:
+    """Measures one storage policy in a process of its own."""
+    command = [sys.executable, __file__, "--json", "--storage", storage]
+    for name, value in vars(args).items():
+        if name in ("json", "storage") or value in (None, False, []):
+            continue
+        text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        command += [f"--{name}"] if value is True else [f"--{name}", text]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return json.loads(done.stdout)["runs"][0]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measures and prints what the options ask for; returns the exit code."""
+    args = arguments(argv)
+    if len(args.storage) > 1:
+        runs = [in_new_process(args, storage) for storage in args.storage]
+    else:
+        say(f"storage {args.storage[0]}: tracing the teacher step")
+        try:
+            task = BenchmarkTask(args, builder(args.student, args.jit_compile))
+            teacher_step = TeacherStep(task, args, args.steps)
+            teacher_step.warm_up()
+        except ValueError as error:
+            print(f"benchmark.py: {error}", file=sys.stderr)
+            return 2
+        runs = [measure(task, teacher_step, args)]
+    result = report(args, runs)
+    print(table(result), file=sys.stderr if args.json else sys.stdout)
+    if args.json:
+        print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

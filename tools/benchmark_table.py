@@ -1,0 +1,104 @@
+"""The table of what benchmark.py measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+PHASES = {
+    "plain_training": "plain training",
+    "keras_fit": "keras.Model.fit",
+    "rollout": "rollout",
+    "dev_gradient": "dev gradient",
+    "reverse": "reverse",
+    "teacher_step": "teacher step",
+    "new_student": "a new student's Keras model, in none of these",
+}
+RATIOS = {
+    "teacher_step/plain_training": ("teacher_step", "plain_training"),
+    "plain_training/keras_fit": ("plain_training", "keras_fit"),
+    "rollout/plain_training": ("rollout", "plain_training"),
+    "reverse/plain_training": ("reverse", "plain_training"),
+}
+
+
+def table(result: dict[str, Any]) -> str:
+    """Returns the JSON object as Markdown, a column for each storage policy."""
+    settings, runs, machine = result["settings"], result["runs"], result["machine"]
+    rows = [
+        [f"{words}, s", *(cell(run["seconds"][phase], 3) for run in runs)]
+        for phase, words in PHASES.items()
+    ]
+    for name, (above, below) in RATIOS.items():
+        title = f"{PHASES[above]} / {PHASES[below]}"
+        rows.append([title, *(cell(run["ratios"][name], 2) for run in runs)])
+    memory = [run["memory"] for run in runs]
+    rows += [
+        ["bytes stored, MB", *(megabytes(run["bytes_stored"]) for run in runs)],
+        ["peak beyond the baseline, MB", *(megabytes(m["beyond_baseline_bytes"]) for m in memory)],
+        ["all weights of all steps, MB", *(megabytes(m["whole_trajectory_bytes"]) for m in memory)],
+        [
+            "peak beyond the baseline / all weights of all steps",
+            *(number(m["ratio"], 3) for m in memory),
+        ],
+    ]
+    if len(runs) > 1:
+        against = [run.get("against_first", {}) for run in runs]
+        rows += [
+            [f"teacher step / that of {runs[0]['storage']}"]
+            + [number(each.get("teacher_step"), 2) for each in against],
+            ["the same, each in units of its plain training"]
+            + [number(each.get("teacher_step/plain_training"), 2) for each in against],
+        ]
+    parts = [
+        f"{settings['student']} ({runs[0]['weights']:,} weights), T = {settings['steps']}, batch "
+        f"{settings['batch']}; median (min-max) of {settings['repeats']}; {machine['cores']} cores "
+        f"of {machine['cpu']}, load {number(machine['load'], 1)}",
+        markdown(["", *(run["storage"] for run in runs)], rows),
+        "\n".join(
+            f"keras.Model.fit beside {r['storage']}: {r['keras_fit']['variant']}" for r in runs
+        ),
+    ]
+    if runs[0]["lengths"]:
+        parts.append(lengths_table(runs))
+    return "\n\n".join(parts)
+
+
+def lengths_table(runs: list[dict[str, Any]]) -> str:
+    """Returns the teacher steps of several lengths, two columns for each storage policy."""
+    header = ["T of a teacher step"]
+    for run in runs:
+        header += [f"{run['storage']}, s", "ms a step"]
+    rows = []
+    for several in zip(*(run["lengths"] for run in runs), strict=True):
+        rows.append([f"{several[0]['steps']:,}"])
+        for each in several:
+            rows[-1] += [cell(each["seconds"], 3), number(1000 * each["seconds_per_step"], 2)]
+    return markdown(header, rows)
+
+
+def cell(spread: dict[str, float], digits: int) -> str:
+    """Returns median (min-max)."""
+    median, low, high = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
+    return f"{median} ({low}-{high})"
+
+
+def number(value: float | None, digits: int) -> str:
+    """Returns a number, or a dash for one that is not known."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def megabytes(count: int | None) -> str:
+    """Returns bytes in units of 10^6."""
+    return number(None if count is None else count / 1e6, 1)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table, its columns aligned for a terminal too."""
+    lines = [list(header), ["---"] * len(header), *map(list, rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    lines[1] = ["-" * width for width in widths]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
