@@ -134,7 +134,14 @@ class Experiment:
         }
 
     def run(self, directory: RunDirectory) -> dict[str, Any]:
-        """Runs, or goes on with, the whole experiment and returns what results.json holds."""
+        """Runs, or goes on with, the whole experiment and returns what results.json holds.
+
+        Raises:
+            RunDirectoryError: if results.json is damaged.
+            CorruptCheckpointError: if no checkpoint can be read; nothing is touched then.
+        """
+        checkpoints = Checkpoints(directory.checkpoints)
+        newest = checkpoints.newest()
         results = directory.read_results() or {
             "name": self.name,
             "status": "running",
@@ -148,7 +155,11 @@ class Experiment:
         summaries = Summaries(directory.tensorboard, tuple(self._task.describe()["class_names"]))
         try:
             self._search(results, directory)
-            theta = self._train_teacher(results, directory, summaries)
+            trainer = self._teacher_trainer(results)
+            if newest:
+                trainer.restore(*newest)
+            self._train_teacher(trainer, checkpoints, results, directory, summaries)
+            theta = trainer.best_theta
             self._compare(theta, results, directory, summaries)
             results["status"] = "complete"
         except KeyboardInterrupt:
@@ -213,20 +224,24 @@ class Experiment:
     def _best_teaching(self, row: Row, results: dict[str, Any]) -> Teaching:
         return self._teaching[row.name, self._learning_rate(row, results)]
 
-    def _train_teacher(
-        self, results: dict[str, Any], directory: RunDirectory, summaries: Summaries
-    ) -> list[tf.Tensor]:
-        """Trains the teacher from its newest checkpoint, exports it and returns the best θ."""
-        trainer = TeacherTrainer(
+    def _teacher_trainer(self, results: dict[str, Any]) -> TeacherTrainer:
+        return TeacherTrainer(
             self._best_teaching(self._taught, results),
             self._optimizer,
             self._teacher_schedule,
             self._trust_region,
             self._seed,
         )
-        checkpoints = Checkpoints(directory.checkpoints)
-        if newest := checkpoints.newest():
-            trainer.restore(*newest)
+
+    def _train_teacher(
+        self,
+        trainer: TeacherTrainer,
+        checkpoints: Checkpoints,
+        results: dict[str, Any],
+        directory: RunDirectory,
+        summaries: Summaries,
+    ) -> None:
+        """Trains the teacher to its end, with checkpoints, and exports it."""
         seconds = results["teacher"].get("seconds", 0.0)
         start = time.perf_counter()
         snapshot = trainer.snapshot()
@@ -259,10 +274,10 @@ class Experiment:
                 "seconds": seconds + time.perf_counter() - start,
                 "steps": snapshot.record["history"],
                 "refused_steps": snapshot.record["trust_region"]["refused"],
+                "last_selection": snapshot.record["last_selection"],
                 "best_dev_accuracy": snapshot.record["best_score"],
             }
         self._export(trainer, directory)
-        return trainer.best_theta
 
     def _export(self, trainer: TeacherTrainer, directory: RunDirectory) -> None:
         assert trainer.teaching.teacher is not None
@@ -271,7 +286,7 @@ class Experiment:
             trainer.teaching.teacher,
             trainer.best_theta,
             {
-                "loss": repr(self._loss),
+                "loss": type(self._loss).__name__,
                 "feature_names": list(self._task.feature_names),
                 "data": self._task.describe(),
                 "dev_accuracy": trainer.best_score,

@@ -24,7 +24,7 @@ def write_figures(run_directory: pathlib.Path) -> list[pathlib.Path]:
     results = json.loads((run_directory / "results.json").read_text())
     figures: dict[str, Callable[[Figure], None]] = {}
     if results["teacher"].get("steps"):
-        figures["dev_measure"] = lambda figure: _dev_measure(figure, results["teacher"]["steps"])
+        figures["dev_measure"] = lambda figure: _dev_measure(figure, results["teacher"])
     coefficients = run_directory / "coefficients.npz"
     if coefficients.exists():
         with np.load(coefficients, allow_pickle=False) as file:
@@ -44,19 +44,19 @@ def write_figures(run_directory: pathlib.Path) -> list[pathlib.Path]:
     return written
 
 
-def _dev_measure(figure: Figure, steps: list[dict[str, Any]]) -> None:
+def _dev_measure(figure: Figure, teacher: dict[str, Any]) -> None:
+    steps, last_selection = teacher["steps"], teacher["last_selection"]
     figure.set_size_inches(6, 4)
     axes = figure.add_subplot()
     numbers = [step["step"] for step in steps]
     axes.plot(numbers, [step["measure"] for step in steps], ".-", label="dev measure")
     axes.plot(numbers, [step["accuracy"] for step in steps], ".-", label="dev accuracy")
     selected = [step for step in steps if step["selection"] is not None]
-    axes.plot(
-        [step["step"] for step in selected],
-        [step["selection"] for step in selected],
-        "o",
-        label="dev accuracy, selection students",
-    )
+    positions = [step["step"] for step in selected]
+    scores = [step["selection"] for step in selected]
+    if last_selection is not None:
+        positions, scores = [*positions, len(steps)], [*scores, last_selection]
+    axes.plot(positions, scores, "o", label="dev accuracy, selection students")
     for step in steps:
         if not step["taken"]:
             axes.axvline(step["step"], color="tab:red", alpha=0.3)
@@ -66,19 +66,33 @@ def _dev_measure(figure: Figure, steps: list[dict[str, Any]]) -> None:
 
 
 def _phi(figure: Figure, steps: np.ndarray, phi: np.ndarray, names: list[str]) -> None:
-    figure.set_size_inches(12, 3.4)
-    shown = np.unique(np.linspace(0, len(steps) - 1, 4).round().astype(int))
-    limit = float(np.abs(phi).max()) or 1.0
-    all_axes = figure.subplots(1, len(shown), squeeze=False)[0]
-    for axes, position in zip(all_axes, shown, strict=True):
-        image = axes.imshow(phi[position], cmap="RdBu", vmin=-limit, vmax=limit)
+    """Draws Φ beside its diagonal at three moments, and its diagonal at every moment."""
+    figure.set_size_inches(13, 3.2)
+    classes = phi.shape[1]
+    diagonal = np.eye(classes, dtype=bool)
+    beside = np.where(diagonal, np.nan, phi)
+    limit = float(np.nanmax(np.abs(beside))) or 1.0
+    shown = np.unique(np.linspace(0, len(steps) - 1, 3).round().astype(int))
+    *maps, lines = figure.subplots(1, len(shown) + 1, squeeze=False)[0]
+    for axes, position in zip(maps, shown, strict=True):
+        image = axes.imshow(beside[position], cmap="RdBu", vmin=-limit, vmax=limit)
+        axes.set_facecolor("0.85")
         axes.set_title(f"student step {steps[position]}")
         axes.set_xlabel("j")
-        if len(names) <= 20:
-            axes.set_xticks(range(len(names)), names)
-            axes.set_yticks(range(len(names)), names)
-    all_axes[0].set_ylabel("true class i")
-    figure.colorbar(image, ax=list(all_axes), label="Φ(i, j)")
+        if classes <= 20:
+            axes.set_xticks(range(classes), names)
+            axes.set_yticks(range(classes), names)
+    maps[0].set_ylabel("true class i")
+    figure.colorbar(image, ax=maps, label="Φ(i, j), j ≠ i")
+    for k in range(classes) if classes <= 20 else ():
+        lines.plot(steps, phi[:, k, k], label=names[k])
+    if classes > 20:
+        lines.plot(steps, phi[:, diagonal].mean(axis=1), label="mean")
+    lines.set_title("diagonal")
+    lines.set_xlabel("student step")
+    lines.set_ylabel("Φ(i, i)")
+    lines.legend(title="i", fontsize="small", ncols=2, loc="center left", bbox_to_anchor=(1, 0.5))
+    lines.grid(alpha=0.3)
 
 
 def _errors(figure: Figure, rows: dict[str, Any]) -> None:

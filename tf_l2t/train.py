@@ -7,11 +7,12 @@ import signal
 import sys
 
 import gin
-from absl import app, flags
+from absl import app, flags, logging
 
 from tf_l2t.experiment import Experiment, default_run_directory
 from tf_l2t.gin_files import register_gin_files
-from tf_l2t.runtime.run_directory import RunDirectory
+from tf_l2t.runtime.checkpoints import CorruptCheckpointError
+from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", [], "A configuration, such as gin/lenet_mnist.gin; repeatable, the last wins."
@@ -30,6 +31,7 @@ def main(argv: list[str]) -> int:
         return _refuse(f"unexpected arguments {argv[1:]}; see --help.")
     if not _GIN_FILE.value:
         return _refuse("no configuration; give --gin_file=gin/lenet_mnist.gin, for example.")
+    logging.set_verbosity(logging.WARNING)
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
@@ -49,7 +51,11 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"\nInterrupted. The same command goes on from {directory.path}.", file=sys.stderr)
         return 130
+    except (RunDirectoryError, CorruptCheckpointError) as error:
+        return _refuse(str(error))
     print(f"\n{results['table']}\n")
+    if reason := results["teacher"].get("stopped_because"):
+        print(f"The training of the teacher was ended: {reason}\n")
     print(f"results:     {directory.results}")
     print(f"teacher:     {directory.teacher}")
     print(f"figures:     {directory.figures}")

@@ -9,6 +9,8 @@ set -eu -o pipefail
 
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
+# TensorFlow's own start-up messages would hide ours.
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-3}"
 say "Running python -m tf_l2t.train --gin_file=gin/lenet_mnist.gin $*"
 "$PYTHON" -m tf_l2t.train --gin_file=gin/lenet_mnist.gin "$@"
 

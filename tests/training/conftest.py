@@ -1,5 +1,8 @@
 """A task that trains in milliseconds: 3 classes of 4×4 images, not quite separable."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -30,20 +33,18 @@ def task() -> Classification:
     )
 
 
-@pytest.fixture
-def make_teaching(task: Classification):
-    def make(
-        num_steps: int = 20,
-        learning_rate: float = 0.5,
-        teacher: dict | None = None,
-        **arguments: object,
-    ) -> Teaching:
+@pytest.fixture(scope="session")
+def make_teaching(task: Classification) -> Callable[..., Teaching]:
+    # A Teaching holds no state but its traced loops, so that tests may share it.
+    @functools.cache
+    def make(num_steps: int = 20, learning_rate: float = 0.5, warm_start: int = 0) -> Teaching:
         loss = DynamicBilinear()
-        budget = Budget(num_steps, observe_every=7, warm_start_steps=arguments.pop("warm", 0))
-        model = attention_teacher(
-            task.coefficient_shapes(loss), len(task.feature_names), **(teacher or {})
+        return Teaching(
+            task,
+            loss,
+            SGD(learning_rate=learning_rate, momentum=0.9),
+            Budget(num_steps, observe_every=7, warm_start_steps=warm_start),
+            attention_teacher(task.coefficient_shapes(loss), len(task.feature_names)),
         )
-        rule = SGD(learning_rate=learning_rate, momentum=0.9)
-        return Teaching(task, loss, rule, budget, model, **arguments)
 
     return make

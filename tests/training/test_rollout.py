@@ -65,7 +65,7 @@ def test_a_teacher_that_never_changes_equals_the_loss_with_these_coefficients(ta
 
 def test_a_warm_start_is_cross_entropy_and_then_the_taught_loss(make_teaching, task) -> None:
     rule = SGD(learning_rate=0.5, momentum=0.9)
-    warm = make_teaching(num_steps=20, warm=14)
+    warm = make_teaching(num_steps=20, warm_start=14)
     seen = []
     lesson = warm.roll_out(
         theta_of(warm), 1, on_segment=lambda segment, state: seen.append((segment, state))

@@ -102,10 +102,10 @@ def test_a_teacher_that_steps_over_the_edge_comes_back(make_teaching) -> None:
 
 
 def test_a_refused_step_goes_back_to_the_last_good_parameters(make_teaching) -> None:
-    trainer = make_trainer(make_teaching(), keras.optimizers.Adam(0.1))
+    trainer = make_trainer(make_teaching(), keras.optimizers.Adam(0.01))
     trainer.step()
     good = trainer.theta
-    trainer.step()
+    assert trainer.step().taken
     trainer.trust_region.max_amplification = 0.0
     record = trainer.step()
     assert not record.taken

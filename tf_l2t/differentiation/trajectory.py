@@ -120,14 +120,16 @@ class DiskTrajectory(MemoryTrajectory):
     def __init__(self, directory: str | None = None) -> None:
         super().__init__()
         self._parent = directory
-        self._directory: pathlib.Path | None = None
+        self._directory = ""
+        self._remove: Callable[[], Any] = lambda: None
 
     def _put(self, stack: StudentState | None) -> Any:
-        if self._directory is None:
-            made = tempfile.mkdtemp(prefix="tf_l2t_trajectory_", dir=self._parent)
-            self._directory = pathlib.Path(made)
-            self._remove = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
-        path = self._directory / f"{len(self._records):08d}"
+        if not self._directory:
+            self._directory = tempfile.mkdtemp(prefix="tf_l2t_trajectory_", dir=self._parent)
+            self._remove = weakref.finalize(
+                self, shutil.rmtree, self._directory, ignore_errors=True
+            )
+        path = pathlib.Path(self._directory, f"{len(self._records):08d}")
         flat = tf.nest.flatten(stack)
         with path.open("wb") as file:
             for tensor in flat:
@@ -148,8 +150,7 @@ class DiskTrajectory(MemoryTrajectory):
         return tf.nest.pack_sequence_as(template, flat)
 
     def close(self) -> None:
-        if self._directory is not None:
-            self._remove()
+        self._remove()
 
 
 class RecomputeTrajectory(Trajectory):

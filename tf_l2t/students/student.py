@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.students.seeding import seeded
 from tf_l2t.types import Nest, Outputs
 
 BuildModel = Callable[[tuple[int, ...], int], keras.Model]
@@ -19,8 +20,9 @@ class Student:
 
     Args:
         build: (input_shape without batch, num_classes) -> a Keras model that returns logits,
-            [batch, num_classes]. Where its last layer is a `Dense` without activation, the
-            outputs also carry that layer's features and kernel.
+            [batch, num_classes]. Where it is a Functional or Sequential model whose last layer
+            is a trainable `Dense` without activation, the outputs also carry that layer's
+            features and kernel.
         input_shape: shape of one input.
         num_classes: number of classes.
 
@@ -29,9 +31,9 @@ class Student:
     """
 
     def __init__(self, build: BuildModel, input_shape: tuple[int, ...], num_classes: int) -> None:
-        self._build = lambda: build(tuple(input_shape), num_classes)
+        self._build = lambda: _built(build(tuple(input_shape), num_classes), input_shape)
         self.model = self._build()
-        _check(self.model, num_classes)
+        _check(self.model, input_shape, num_classes)
         self._last, self._network = _split_last_layer(self.model)
         trainable = [id(variable) for variable in self._network.trainable_variables]
         self._kernel_index = trainable.index(id(self._last.kernel)) if self._last else None
@@ -42,15 +44,20 @@ class Student:
         """Number of trainable weights |ω|."""
         return sum(int(np.prod(v.shape)) for v in self._network.trainable_variables)
 
+    def max_pooling_layers(self) -> list[str]:
+        """Returns the names of Keras' max-pooling layers, which XLA differentiates wrongly."""
+
+        def names(layer: keras.Layer) -> list[str]:
+            if type(layer).__name__.startswith(("MaxPool", "GlobalMaxPool")):
+                return [layer.name]
+            return [name for part in getattr(layer, "layers", ()) for name in names(part)]
+
+        return names(self.model)
+
     def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns fresh weights and non-trainable variables, functions of the seed alone."""
-        python_state, numpy_state = random.getstate(), np.random.get_state()
-        keras.utils.set_random_seed(seed)
-        try:
+        with seeded(seed):
             model = self._build()
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
         weights = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         variables = [
             tf.convert_to_tensor(v) for v in model.non_trainable_variables if not _is_seed(v)
@@ -117,25 +124,50 @@ def _generator_state(seed: tf.Tensor | None, index: int) -> tf.Tensor:
     return tf.cast(tf.random.experimental.stateless_fold_in(seed, index), tf.uint32)
 
 
-def _check(model: keras.Model, num_classes: int) -> None:
-    shape = getattr(model, "output_shape", None)
+def _built(model: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:
+    if not model.built:
+        model(keras.KerasTensor((None, *input_shape)))
+    return model
+
+
+def _is_functional(model: keras.Model) -> bool:
+    return isinstance(model, keras.Sequential) or hasattr(model, "operations")
+
+
+def _check(model: keras.Model, input_shape: tuple[int, ...], num_classes: int) -> None:
+    if _is_functional(model):
+        shape = model.output_shape
+    else:
+        shape = getattr(model(keras.KerasTensor((None, *input_shape))), "shape", None)
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] != num_classes:
         raise ValueError(
             f"the student {model.name!r} must return logits of shape (batch, {num_classes}), "
             f"got {shape}; give its last layer {num_classes} units, the classes of the data."
         )
-    activation = getattr(model.layers[-1], "activation", None)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+    last = _last_operation(model)
+    names = {getattr(part, "__name__", "") for part in (type(last), getattr(last, "activation", 0))}
+    found = sorted(names & {"Softmax", "Sigmoid", "softmax", "sigmoid"})
+    if found:
         raise ValueError(
             f"the student {model.name!r} must return logits, got a last layer with "
-            f"{activation.__name__}; remove that activation, the losses apply their own."
+            f"{found[0].lower()}; remove that activation, the losses apply their own."
         )
 
 
 def _split_last_layer(model: keras.Model) -> tuple[keras.layers.Dense | None, keras.Model]:
-    last = model.layers[-1]
-    linear = getattr(last, "activation", None) is keras.activations.linear
-    functional = isinstance(model, keras.Sequential) or hasattr(model, "operations")
-    if not (isinstance(last, keras.layers.Dense) and linear and functional):
+    if not _is_functional(model):
         return None, model
-    return last, keras.Model(model.inputs, [model.outputs[0], last.input])
+    last, node_index, _ = model.outputs[0]._keras_history
+    linear = getattr(last, "activation", None) is keras.activations.linear
+    if not (isinstance(last, keras.layers.Dense) and linear and last.trainable):
+        return None, model
+    features = last._inbound_nodes[node_index].input_tensors[0]
+    return last, keras.Model(model.inputs, [model.outputs[0], features])
+
+
+def _last_operation(model: keras.Model) -> Any:
+    """Returns what computes the output; of a subclassed model its last layer, if it has one."""
+    if not _is_functional(model):
+        return model.layers[-1] if model.layers else None
+    last = model.outputs[0]._keras_history.operation
+    return _last_operation(last) if isinstance(last, keras.Model) else last

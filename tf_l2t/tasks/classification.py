@@ -86,6 +86,16 @@ class Classification(Task):
         """Returns the number of examples of "train", "dev" or "test"."""
         return int(self._splits[split].labels.shape[0])
 
+    def check_jit_compile(self) -> None:
+        pooling = self.student.max_pooling_layers()
+        if pooling:
+            raise ValueError(
+                f"jit_compile=True gives a wrong second derivative of max pooling, and the student "
+                f"{self.student.model.name!r} has the layers {pooling}; bind lenet.xla_pooling = "
+                "True, use tf_l2t.students.BlockMaxPooling2D in your own student, or leave "
+                "jit_compile off."
+            )
+
     def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return self.student.initial(seed)
 
@@ -134,7 +144,7 @@ class Classification(Task):
             "student": self.student.model.name,
             "student_weights": self.student.num_weights,
             "batch_size": self._batch_size,
-            "measure": repr(self.measure),
+            "measure": type(self.measure).__name__,
         }
 
     def _observation(self, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:

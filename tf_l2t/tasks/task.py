@@ -24,6 +24,10 @@ class Task(abc.ABC):
     feature_names: tuple[str, ...]
 
     @abc.abstractmethod
+    def check_jit_compile(self) -> None:
+        """Raises ValueError if XLA would differentiate the student wrongly."""
+
+    @abc.abstractmethod
     def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns a fresh student's weights and non-trainable variables."""
 

@@ -95,6 +95,8 @@ class Teaching:
         truncate: int | None = None,
         jit_compile: bool = False,
     ) -> None:
+        if jit_compile:
+            task.check_jit_compile()
         self.task = task
         self.budget = budget
         self.teacher = teacher

@@ -112,7 +112,7 @@ class TeacherTrainer:
         self.trust_region = trust_region
         self.history: list[TeacherStep] = []
         self.last_lesson: Lesson | None = None
-        self._last_selected = False
+        self.last_selection: float | None = None
         self._run_seed = run_seed
         self._optimizer = optimizer
         self._outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
@@ -143,8 +143,10 @@ class TeacherTrainer:
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
         patience = self.schedule.patience
-        return len(self.history) >= self.schedule.num_steps or (
-            patience is not None and self._selections_since_best >= patience
+        return (
+            len(self.history) >= self.schedule.num_steps
+            or self.trust_region.exhausted
+            or (patience is not None and self._selections_since_best >= patience)
         )
 
     def work(self) -> tuple[int, int]:
@@ -207,9 +209,8 @@ class TeacherTrainer:
 
     def finish(self, on_steps: Callable[[int], None] | None = None) -> None:
         """Evaluates the last θ too, which no teacher step does; once."""
-        if not self._last_selected:
-            self._select(on_steps)
-            self._last_selected = True
+        if self.last_selection is None and not self.trust_region.exhausted:
+            self.last_selection = self._select(on_steps)
 
     def _hypergradient(
         self, number: int, on_steps: Callable[[int], None] | None
@@ -308,7 +309,7 @@ class TeacherTrainer:
             "best_score": None if np.isneginf(self._best_score) else float(self._best_score),
             "selections_since_best": self._selections_since_best,
             "num_good": len(self._good),
-            "last_selected": self._last_selected,
+            "last_selection": self.last_selection,
         }
         return Snapshot(arrays, record)
 
@@ -325,7 +326,7 @@ class TeacherTrainer:
         self.trust_region.restore(record["trust_region"])
         self._best_score = -np.inf if record["best_score"] is None else record["best_score"]
         self._selections_since_best = record["selections_since_best"]
-        self._last_selected = record["last_selected"]
+        self.last_selection = record["last_selection"]
         self.history = [
             TeacherStep(**{**step, "refused": tuple(step["refused"])}) for step in record["history"]
         ]

@@ -1,4 +1,4 @@
-"""The table of what benchmark.py measured."""
+"""What benchmark.py measured: comparisons of its runs, and the table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ PHASES = {
     "dev_gradient": "dev gradient",
     "reverse": "reverse",
     "teacher_step": "teacher step",
-    "new_student": "a new student's Keras model, in none of these",
 }
 RATIOS = {
     "teacher_step/plain_training": ("teacher_step", "plain_training"),
@@ -20,6 +19,28 @@ RATIOS = {
     "rollout/plain_training": ("rollout", "plain_training"),
     "reverse/plain_training": ("reverse", "plain_training"),
 }
+_NEW_STUDENT = {
+    "seconds": "a new student, in none of these",
+    "added_to_next_teacher_step": "what it adds to the next teacher step",
+}
+
+
+def set_against_first(runs: list[dict[str, Any]]) -> None:
+    """Adds to every run but the first, each of one storage policy, how it compares with that."""
+    first = runs[0]
+    for run in runs[1:]:
+        pair = (run, first)
+        beyond = [each["memory"]["beyond_baseline_bytes"] for each in pair]
+        took = [each["seconds"]["teacher_step"]["median"] for each in pair]
+        relative = [each["ratios"]["teacher_step/plain_training"]["median"] for each in pair]
+        run["against_first"] = {
+            "storage": first["storage"],
+            "teacher_step": took[0] / took[1],
+            # Of two processes: each against its own plain training, should the machine have
+            # changed its pace between them.
+            "teacher_step/plain_training": relative[0] / relative[1],
+            "beyond_baseline_bytes": beyond[0] / beyond[1] if all(beyond) else None,
+        }
 
 
 def table(result: dict[str, Any]) -> str:
@@ -32,6 +53,8 @@ def table(result: dict[str, Any]) -> str:
     for name, (above, below) in RATIOS.items():
         title = f"{PHASES[above]} / {PHASES[below]}"
         rows.append([title, *(cell(run["ratios"][name], 2) for run in runs)])
+    for key, title in _NEW_STUDENT.items():
+        rows.append([f"{title}, s", *(cell(run["new_student"][key], 3) for run in runs)])
     memory = [run["memory"] for run in runs]
     rows += [
         ["bytes stored, MB", *(megabytes(run["bytes_stored"]) for run in runs)],
