@@ -67,13 +67,27 @@ def attention_teacher(
         flat = layers.Dense(
             value.size,
             use_bias=False,
-            kernel_initializer=_same_for_all_keys(value),
+            kernel_initializer=SameForAllKeys(value),
             name=f"values_of_{name}",
         )(attention)
         outputs[name] = layers.Reshape(value.shape, name=name)(flat)
     return keras.Model(state, outputs, name="attention_teacher")
 
 
-def _same_for_all_keys(value: np.ndarray) -> keras.initializers.Initializer:
-    row = value.reshape(1, -1)
-    return lambda shape, dtype=None: keras.ops.cast(np.repeat(row, shape[0], axis=0), dtype)
+@keras.saving.register_keras_serializable(package="tf_l2t")
+class SameForAllKeys(keras.initializers.Initializer):
+    """Gives every key the same coefficients.
+
+    Args:
+        value: the coefficients.
+    """
+
+    def __init__(self, value: np.ndarray) -> None:
+        self.value = np.asarray(value, "float32")
+
+    def __call__(self, shape: tuple[int, int], dtype: str | None = None) -> keras.KerasTensor:
+        """Returns the kernel [keys, coefficients]."""
+        return keras.ops.cast(np.tile(self.value.reshape(1, -1), (shape[0], 1)), dtype)
+
+    def get_config(self) -> dict[str, object]:
+        return {"value": self.value.tolist()}

@@ -23,8 +23,9 @@ def initial_coefficients(
     Raises:
         ValueError: for a shape that is none of these.
     """
-    initial = {}
+    initial: dict[str, np.ndarray] = {}
     for name, shape in shapes.items():
+        value: np.ndarray
         if len(shape) == 2 and shape[0] == shape[1]:
             value = np.full(shape, off_diagonal)
             np.fill_diagonal(value, diagonal)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from tf_l2t.losses import CrossEntropy
+from tf_l2t.training.evaluate import Row, summary, table
+from tf_l2t.training.recipe import Recipe, constant, cosine, steps
+from tf_l2t.training.seeds import student_seed
+
+
+def test_summary_is_mean_and_standard_error() -> None:
+    values = [0.01, 0.02, 0.06]
+    assert summary(values) == {
+        "mean": pytest.approx(0.03),
+        "standard_error": pytest.approx(np.std(values, ddof=1) / np.sqrt(3)),
+    }
+    assert summary([0.5])["standard_error"] is None
+
+
+def test_the_table_is_markdown_in_percent() -> None:
+    row = {
+        "test_error": {"mean": 0.01234, "standard_error": 0.0005},
+        "dev_error": {"mean": 0.02, "standard_error": None},
+        "learning_rate": 0.05,
+        "students": {"1": {}, "2": {}},
+        "seconds": {"mean": 3.14159, "standard_error": 0.1},
+    }
+    lines = table({"cross entropy": row}).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert cells == ["cross entropy", "1.23 ± 0.05", "2.00", "0.05", "2", "3.1"]
+
+
+@pytest.mark.parametrize("rates", [(), (0.1, 0.0), (-1.0,)])
+def test_rows_need_positive_learning_rates(rates) -> None:
+    with pytest.raises(ValueError, match="Row 'x': learning_rates"):
+        Row("x", CrossEntropy(), rates)
+
+
+def test_no_two_students_share_a_seed() -> None:
+    seeds = {
+        student_seed(role, index, run)
+        for role in ("teaching", "selection", "search", "test")
+        for index in (0, 1, 9_999_999)
+        for run in (0, 1, 49)
+    }
+    assert len(seeds) == 4 * 3 * 3
+    assert max(seeds) < 2**31
+    with pytest.raises(ValueError, match="index"):
+        student_seed("test", 10_000_000)
+    with pytest.raises(ValueError, match="seed must be in"):
+        student_seed("test", 0, run_seed=50)
+
+
+def test_schedules_run_over_the_whole_budget() -> None:
+    assert constant(0.3, 100) == 0.3
+    half = cosine(0.4, 100)
+    np.testing.assert_allclose([half(0), half(50), half(100)], [0.4, 0.2, 0.0], atol=1e-7)
+    drops = steps(0.4, 100)
+    np.testing.assert_allclose([drops(50), drops(51), drops(99)], [0.4, 0.04, 0.004], rtol=1e-5)
+
+
+def test_a_recipe_makes_the_rule_at_a_rate() -> None:
+    rule = Recipe(learning_rate_schedule=constant)(0.25, 10)
+    weights, _ = rule.apply([np.float32([1.0])], [np.float32([2.0])], (), 0)
+    np.testing.assert_allclose(weights[0], [0.5])
