@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_l2t.students.seeding import seeded
 from tf_l2t.types import Nest, Outputs
 
 BuildModel = Callable[[tuple[int, ...], int], keras.Model]
@@ -55,9 +55,18 @@ class Student:
         return names(self.model)
 
     def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Returns fresh weights and non-trainable variables, functions of the seed alone."""
-        with seeded(seed):
+        """Returns fresh weights and non-trainable variables, functions of the seed alone.
+
+        Keras initialisers without a seed of their own draw one from Python's generator.
+        """
+        # Not keras.utils.set_random_seed: it makes TensorFlow forget every compiled function,
+        # which costs more than a second for each new student.
+        before = random.getstate()
+        random.seed(seed)
+        try:
             model = self._build()
+        finally:
+            random.setstate(before)
         weights = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         variables = [
             tf.convert_to_tensor(v) for v in model.non_trainable_variables if not _is_seed(v)
