@@ -19,6 +19,7 @@ NAME = "tiny"
 SOURCE = @embedded_mnist()
 STUDENT = @logistic_regression
 NUM_STEPS = 12
+Classification.measure = @ExpectedAccuracy()
 
 Experiment.rows = [@cross_entropy/Row(), @fixed_coefficients/Row()]
 Experiment.test_seeds = 2

@@ -117,6 +117,19 @@ def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> N
         (["--gin_file=TINY", "--gin_bindings=Experiment.learning_rates = ()"], "learning_rates"),
         (["--gin_file=TINY", "--gin_bindings=Experiment.loss = @CrossEntropy()"], "coefficient"),
         (["--gin_file=TINY", "extra"], "extra"),
+        (["--gin_file=TINY", "--gin_bindings=NUM_STEPS = 8e1"], "num_steps must be a whole number"),
+        (["--gin_file=TINY", "--gin_bindings=Experiment.test_seeds = 3.0"], "test_seeds"),
+        (["--gin_file=TINY", "--gin_bindings=Experiment.seed = 50"], "seed must be in [0, 50)"),
+        (["--gin_file=TINY", "--gin_bindings=Adam.learning_rate = 0.1"], "Ambiguous"),
+        (["--gin_file=TINY", "--gin_bindings=SOURCE = @embedded_mnist"], "num_classes"),
+        (
+            ["--gin_file=TINY", "--gin_bindings=Experiment.optimizer = @keras.optimizers.Adam"],
+            "optimizer must be a Optimizer",
+        ),
+        (
+            ["--gin_file=TINY", "--gin_bindings=fixed_coefficients/Row.teacher = None"],
+            "phi",
+        ),
         (["--gin_file=TINY", "--gin_bindings=tf_l2t.SGD.momentum = 2.0"], "momentum"),
     ],
 )

@@ -1,5 +1,13 @@
 """Learning to teach with dynamic loss functions."""
 
+import keras
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"tf_l2t needs Keras on TensorFlow, but its backend is {keras.backend.backend()!r}; set "
+        "the environment variable KERAS_BACKEND=tensorflow, or change ~/.keras/keras.json."
+    )
+
 from tf_l2t.differentiation import (
     SGD,
     Adam,

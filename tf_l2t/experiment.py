@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import logging
 import pathlib
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t import plots
+from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.files import atomic_writer
-from tf_l2t.runtime.run_directory import RunDirectory, versions
+from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.tasks.task import Task
 from tf_l2t.training.evaluate import Row, summary, table, train_and_score
@@ -28,11 +28,7 @@ from tf_l2t.training.progress import Progress
 from tf_l2t.training.recipe import Recipe
 from tf_l2t.training.rollout import Budget, Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
-from tf_l2t.training.teacher_trainer import (
-    TeacherSchedule,
-    TeacherTrainer,
-    TeachingFailedError,
-)
+from tf_l2t.training.teacher_trainer import Snapshot, TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
 
 gin.register(Budget, module="tf_l2t")
@@ -64,7 +60,7 @@ class Experiment:
         rows: what the taught students are compared with.
         search_seeds: students that a learning rate is tried on.
         test_seeds: students of each row of the table.
-        seed: of the run; two runs of different seeds share no student.
+        seed: of the run, from 0 to 49; two runs of different seeds share no student.
         checkpoint_every: teacher steps between two checkpoints.
         storage: where a rollout waits for its reverse pass; see `Engine`.
         truncate: reverse through the last so many steps only; through all if None.
@@ -96,13 +92,24 @@ class Experiment:
         truncate: int | None = None,
         jit_compile: bool = False,
     ) -> None:
-        for argument, value in (
-            ("search_seeds", search_seeds),
-            ("test_seeds", test_seeds),
-            ("checkpoint_every", checkpoint_every),
+        for argument, value, kind in (
+            ("task", task, Task),
+            ("loss", loss, Loss),
+            ("optimizer", optimizer, keras.optimizers.Optimizer),
+            ("teacher_schedule", teacher_schedule, TeacherSchedule),
+            ("trust_region", trust_region, TrustRegion),
+            ("budget", budget, Budget),
+            ("recipe", recipe, Recipe),
         ):
-            if value < 1:
-                raise ValueError(f"Experiment: {argument} must be at least 1, got {value}.")
+            if not isinstance(value, kind):
+                raise ValueError(
+                    f"Experiment: {argument} must be a {kind.__name__}, got {value!r}; in a gin "
+                    "file, bind it with brackets, as in @Name()."
+                )
+        whole_number("Experiment", "search_seeds", search_seeds, 1)
+        whole_number("Experiment", "test_seeds", test_seeds, 1)
+        whole_number("Experiment", "checkpoint_every", checkpoint_every, 1)
+        student_seed("test", 0, seed)
         self.name = name
         self._task = task
         self._loss = loss
@@ -132,36 +139,31 @@ class Experiment:
             for row in self._rows
             for rate in row.learning_rates
         }
+        for row in self._rows:
+            self._teaching[row.name, row.learning_rates[0]].check(self._initial_theta(row))
 
     def run(self, directory: RunDirectory) -> dict[str, Any]:
         """Runs, or goes on with, the whole experiment and returns what results.json holds.
 
         Raises:
-            RunDirectoryError: if results.json is damaged.
+            RunDirectoryError: if results.json is damaged, or of other data.
             CorruptCheckpointError: if no checkpoint can be read; nothing is touched then.
         """
         checkpoints = Checkpoints(directory.checkpoints)
         newest = checkpoints.newest()
-        results = directory.read_results() or {
-            "name": self.name,
-            "status": "running",
-            "versions": versions(),
-            "data": self._task.describe(),
-            "budget": dataclasses.asdict(self._budget),
-            "search": {},
-            "teacher": {},
-            "rows": {},
-        }
-        summaries = Summaries(directory.tensorboard, tuple(self._task.describe()["class_names"]))
+        results = self._resume(directory)
+        summaries = Summaries(directory.tensorboard, tuple(results["data"]["class_names"]))
         try:
             self._search(results, directory)
             trainer = self._teacher_trainer(results)
             if newest:
                 trainer.restore(*newest)
             self._train_teacher(trainer, checkpoints, results, directory, summaries)
-            theta = trainer.best_theta
-            self._compare(theta, results, directory, summaries)
-            results["status"] = "complete"
+            if trainer.failure:
+                results["status"] = "stopped"
+            else:
+                self._compare(trainer.best_theta, results, directory, summaries)
+                results["status"] = "complete"
         except KeyboardInterrupt:
             results["status"] = "interrupted"
             raise
@@ -170,6 +172,27 @@ class Experiment:
             summaries.close()
         plots.write_figures(directory.path)
         return results
+
+    def _resume(self, directory: RunDirectory) -> dict[str, Any]:
+        data = self._task.describe()
+        results = directory.read_results()
+        if results and results["data"] != data:
+            raise RunDirectoryError(
+                f"{directory.path} holds a run on other data: {results['data']}, while here is "
+                f"{data}; give another --run_dir, or bring the data back."
+            )
+        fresh = {
+            "name": self.name,
+            "versions": versions(),
+            "data": data,
+            "budget": dataclasses.asdict(self._budget),
+            "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
+            "search": {},
+            "teacher": {},
+            "rows": {},
+        }
+        resumed_with = {} if not results else {"resumed_with": versions()}
+        return {**fresh, **results, **resumed_with, "status": "running"}
 
     def _build_teacher(self, row: Row) -> keras.Model | None:
         if row.teacher is None:
@@ -184,6 +207,9 @@ class Experiment:
             self._recipe(learning_rate, self._budget.num_steps),
             self._budget,
             self._teachers[row.name],
+            warm_start_rule=self._recipe(
+                self._budget.warm_start_learning_rate, self._budget.num_steps
+            ),
             **self._engine,
         )
 
@@ -202,6 +228,7 @@ class Experiment:
                 if f"{rate:g}" in found:
                     progress.steps(self._search_seeds * self._budget.num_steps)
                     continue
+                start = time.perf_counter()
                 accuracies = [
                     train_and_score(
                         self._teaching[row.name, rate],
@@ -213,6 +240,7 @@ class Experiment:
                     for index in range(self._search_seeds)
                 ]
                 found[f"{rate:g}"] = float(np.mean(accuracies))
+                results["seconds"]["search"] += time.perf_counter() - start
                 progress.note(f"{row.name} at {rate:g}: dev accuracy {found[f'{rate:g}']:.4f}")
                 directory.write_results(results)
 
@@ -242,42 +270,42 @@ class Experiment:
         summaries: Summaries,
     ) -> None:
         """Trains the teacher to its end, with checkpoints, and exports it."""
-        seconds = results["teacher"].get("seconds", 0.0)
-        start = time.perf_counter()
-        snapshot = trainer.snapshot()
         saved = len(trainer.history)
+
+        def save(snapshot: Snapshot) -> None:
+            checkpoints.save(len(snapshot.record["history"]), *snapshot)
+            results["teacher"] = {
+                "steps": snapshot.record["history"],
+                "refused_steps": snapshot.record["trust_region"]["refused"],
+                "last_selection": snapshot.record["last_selection"],
+                "best_dev_accuracy": snapshot.record["best_score"],
+                "stopped_because": trainer.failure,
+            }
+            directory.write_results(results)
+
+        snapshot = trainer.snapshot()
         try:
             with Progress("training of the teacher", *trainer.work()) as progress:
                 while not trainer.finished:
+                    start = time.perf_counter()
                     record = trainer.step(progress.steps)
                     snapshot = trainer.snapshot()
+                    results["seconds"]["teacher"] += time.perf_counter() - start
                     summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
                     for sentence in record.refused:
                         progress.write(f"teacher step {record.step}: {sentence}")
                     progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
                     if len(trainer.history) - saved >= self._checkpoint_every:
-                        checkpoints.save(len(trainer.history), *snapshot)
+                        save(snapshot)
                         saved = len(trainer.history)
+                start = time.perf_counter()
                 trainer.finish(progress.steps)
                 snapshot = trainer.snapshot()
-        except TeachingFailedError as error:
-            snapshot = trainer.snapshot()
-            logging.error("%s", error)
-            results["teacher"]["stopped_because"] = str(error)
-        except KeyboardInterrupt:
-            self._export(trainer, directory)
-            raise
+                results["seconds"]["teacher"] += time.perf_counter() - start
         finally:
             # What an interruption finds half done is left out: the next start does it again.
-            checkpoints.save(len(snapshot.record["history"]), *snapshot)
-            results["teacher"] |= {
-                "seconds": seconds + time.perf_counter() - start,
-                "steps": snapshot.record["history"],
-                "refused_steps": snapshot.record["trust_region"]["refused"],
-                "last_selection": snapshot.record["last_selection"],
-                "best_dev_accuracy": snapshot.record["best_score"],
-            }
-        self._export(trainer, directory)
+            save(snapshot)
+            self._export(trainer, directory)
 
     def _export(self, trainer: TeacherTrainer, directory: RunDirectory) -> None:
         assert trainer.teaching.teacher is not None
@@ -312,22 +340,23 @@ class Experiment:
                     progress.steps(self._budget.num_steps)
                     continue
                 parameters = theta if row is self._taught else self._initial_theta(row)
-                students[str(seed)], lesson = train_and_score(
+                start = time.perf_counter()
+                student, lesson = train_and_score(
                     self._best_teaching(row, results),
                     parameters,
                     seed,
                     ["dev", "test"],
                     progress.steps,
                 )
-                students[str(seed)]["training_loss"] = lesson.training_loss
-                students[str(seed)]["segment_starts"] = lesson.steps
+                student |= {"training_loss": lesson.training_loss, "segment_starts": lesson.steps}
                 if row is self._taught and index == 0:
                     teaching = self._best_teaching(row, results)
                     values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
                     self._write_coefficients(lesson, values, directory, summaries)
-                progress.note(
-                    f"{row.name}: test accuracy {students[str(seed)]['test_accuracy']:.4f}"
-                )
+                # Last, so that an interruption never leaves a student that is half written down.
+                students[str(seed)] = student
+                results["seconds"]["comparison"] += time.perf_counter() - start
+                progress.note(f"{row.name}: test accuracy {student['test_accuracy']:.4f}")
                 directory.write_results(results)
         for row in self._rows:
             students = results["rows"][row.name]["students"].values()

@@ -24,14 +24,34 @@ _RUN_DIR = flags.DEFINE_string(
     "run_dir", None, "Where to write; runs/ and the name of the configuration unless given."
 )
 
+_BAD_INPUT = (
+    AttributeError,
+    ImportError,
+    KeyError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
 
 def main(argv: list[str]) -> int:
     """Runs the experiment that the flags describe and returns the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.set_verbosity(logging.WARNING)
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _main(argv: list[str]) -> int:
     if len(argv) > 1:
         return _refuse(f"unexpected arguments {argv[1:]}; see --help.")
     if not _GIN_FILE.value:
         return _refuse("no configuration; give --gin_file=gin/lenet_mnist.gin, for example.")
-    logging.set_verbosity(logging.WARNING)
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
@@ -42,25 +62,22 @@ def main(argv: list[str]) -> int:
             else default_run_directory(experiment.name)
         )
         resumed = directory.claim(gin.operative_config_str())
-    except (ValueError, TypeError, SyntaxError, ImportError, OSError, RuntimeError) as error:
-        return _refuse(str(error))
+    except _BAD_INPUT as error:
+        return _refuse(str(error.args[0] if isinstance(error, KeyError) else error))
     print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         results = experiment.run(directory)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted. The same command goes on from {directory.path}.", file=sys.stderr)
-        return 130
     except (RunDirectoryError, CorruptCheckpointError) as error:
         return _refuse(str(error))
-    print(f"\n{results['table']}\n")
-    if reason := results["teacher"].get("stopped_because"):
-        print(f"The training of the teacher was ended: {reason}\n")
+    if results["status"] == "stopped":
+        print(f"\nThe teacher's training ended: {results['teacher']['stopped_because']}")
+    else:
+        print(f"\n{results['table']}\n")
     print(f"results:     {directory.results}")
     print(f"teacher:     {directory.teacher}")
     print(f"figures:     {directory.figures}")
     print(f"TensorBoard: tensorboard --logdir {directory.path}")
-    return 0
+    return 1 if results["status"] == "stopped" else 0
 
 
 def _refuse(message: str) -> int:

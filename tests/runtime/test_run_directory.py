@@ -33,3 +33,17 @@ def test_a_file_in_its_place_is_refused(tmp_path) -> None:
     (tmp_path / "name").write_text("")
     with pytest.raises(RunDirectoryError, match="not the directory of a run"):
         RunDirectory(tmp_path / "name").claim(CONFIG)
+
+
+def test_a_long_value_is_compared_in_its_order(tmp_path) -> None:
+    long = "mlp.hidden = \\\n    (500,\n     500,\n     20)\n"
+    RunDirectory(tmp_path).claim(long)
+    assert RunDirectory(tmp_path).claim(long)
+    for other in ("(500,\n     20,\n     500)", "(500,\n     500,\n     500,\n     20)"):
+        with pytest.raises(RunDirectoryError):
+            RunDirectory(tmp_path).claim(f"mlp.hidden = \\\n    {other}\n")
+
+
+def test_what_a_kill_leaves_of_config_gin_is_no_obstacle(tmp_path) -> None:
+    (tmp_path / ".config.gin.abc123").write_text("Budget")
+    assert not RunDirectory(tmp_path).claim(CONFIG)

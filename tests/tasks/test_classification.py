@@ -20,7 +20,9 @@ def source():
 
 
 def make_task(source, **arguments) -> Classification:
-    return Classification(source, logistic_regression, batch_size=6, dev_size=25, **arguments)
+    return Classification(
+        source, logistic_regression, ExpectedAccuracy(), batch_size=6, dev_size=25, **arguments
+    )
 
 
 def state_of(task) -> StudentState:
@@ -55,7 +57,7 @@ def test_scores_are_those_of_numpy_whatever_the_chunks(source) -> None:
 def test_the_dev_gradient_does_not_depend_on_the_chunks(source) -> None:
     gradients = []
     for chunk_size in (4, 25):
-        task = make_task(source, chunk_size=chunk_size, measure=ExpectedAccuracy())
+        task = make_task(source, chunk_size=chunk_size)
         value, adjoint = OuterGradient(task.dev_loss, task.num_dev_chunks)(state_of(task))
         gradients.append(np.concatenate([[value], *(a.numpy().ravel() for a in adjoint)]))
     np.testing.assert_allclose(*gradients, rtol=1e-5, atol=1e-7)
@@ -92,7 +94,8 @@ def test_a_batch_is_a_function_of_seed_and_step(source) -> None:
     ("arguments", "named"),
     [
         ({"batch_size": 76}, "batch_size is 76"),
-        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"batch_size": 6.0}, "batch_size must be a whole number"),
         ({"dev_size": 100}, "dev_size is 100"),
         ({"dev_size": 0}, "dev_size is 0"),
         ({"observed_examples": 0}, "observed_examples must be at least 1"),
@@ -101,4 +104,6 @@ def test_a_batch_is_a_function_of_seed_and_step(source) -> None:
 )
 def test_sizes_that_leave_no_data_are_named(source, arguments, named) -> None:
     with pytest.raises(ValueError, match=named):
-        Classification(source, logistic_regression, **{"dev_size": 25, **arguments})
+        Classification(
+            source, logistic_regression, ExpectedAccuracy(), **{"dev_size": 25, **arguments}
+        )

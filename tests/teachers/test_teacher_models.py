@@ -4,9 +4,8 @@ import tensorflow as tf
 
 from tf_l2t.teachers import attention_teacher, fixed_teacher
 from tf_l2t.teachers.state_features import (
-    Observation,
     feature_names,
-    num_features,
+    observation,
     precision_per_class,
     state_vector,
 )
@@ -65,8 +64,8 @@ def test_bad_arguments_are_named() -> None:
 
 
 def test_the_state_vector_is_in_the_order_of_its_names() -> None:
-    observation = Observation(tf.constant(0.5), tf.constant(0.25), tf.constant([0.1, 0.9]))
-    vector = state_vector(tf.constant(0.75), observation)
+    observed = observation(tf.constant(0.5), tf.constant(0.25), tf.constant([0.1, 0.9]))
+    vector = state_vector(tf.constant(0.75), observed)
     np.testing.assert_allclose(vector, [0.75, 0.5, 0.25, 0.1, 0.9])
     names = feature_names(("cat", "dog"))
     assert names == (
@@ -76,7 +75,7 @@ def test_the_state_vector_is_in_the_order_of_its_names() -> None:
         "dev precision of cat",
         "dev precision of dog",
     )
-    assert len(names) == num_features(2)
+    assert len(names) == len(vector)
 
 
 def test_precision_counts_the_right_among_all_so_predicted() -> None:

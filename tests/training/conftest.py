@@ -9,6 +9,7 @@ import pytest
 from tf_l2t.data import Source, arrays
 from tf_l2t.differentiation import SGD
 from tf_l2t.losses import DynamicBilinear
+from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher
@@ -29,7 +30,12 @@ def tiny_source() -> Source:
 @pytest.fixture(scope="session")
 def task() -> Classification:
     return Classification(
-        tiny_source(), logistic_regression, batch_size=8, dev_size=50, chunk_size=20
+        tiny_source(),
+        logistic_regression,
+        ExpectedAccuracy(),
+        batch_size=8,
+        dev_size=50,
+        chunk_size=20,
     )
 
 
@@ -45,6 +51,7 @@ def make_teaching(task: Classification) -> Callable[..., Teaching]:
             SGD(learning_rate=learning_rate, momentum=0.9),
             Budget(num_steps, observe_every=7, warm_start_steps=warm_start),
             attention_teacher(task.coefficient_shapes(loss), len(task.feature_names)),
+            warm_start_rule=SGD(learning_rate=0.1, momentum=0.9),
         )
 
     return make

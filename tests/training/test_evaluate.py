@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tf_l2t.differentiation import SGD
 from tf_l2t.losses import CrossEntropy
 from tf_l2t.training.evaluate import Row, summary, table
 from tf_l2t.training.recipe import Recipe, constant, cosine, steps
@@ -60,6 +61,6 @@ def test_schedules_run_over_the_whole_budget() -> None:
 
 
 def test_a_recipe_makes_the_rule_at_a_rate() -> None:
-    rule = Recipe(learning_rate_schedule=constant)(0.25, 10)
+    rule = Recipe(SGD, constant)(0.25, 10)
     weights, _ = rule.apply([np.float32([1.0])], [np.float32([2.0])], (), 0)
     np.testing.assert_allclose(weights[0], [0.5])

@@ -64,7 +64,7 @@ def test_a_teacher_that_never_changes_equals_the_loss_with_these_coefficients(ta
 
 
 def test_a_warm_start_is_cross_entropy_and_then_the_taught_loss(make_teaching, task) -> None:
-    rule = SGD(learning_rate=0.5, momentum=0.9)
+    rule = SGD(learning_rate=0.1, momentum=0.9)
     warm = make_teaching(num_steps=20, warm_start=14)
     seen = []
     lesson = warm.roll_out(
@@ -81,6 +81,8 @@ def test_a_warm_start_is_cross_entropy_and_then_the_taught_loss(make_teaching, t
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
+        ({"num_steps": 8e2}, "num_steps must be a whole number, got 800.0"),
+        ({"num_steps": 5, "warm_start_learning_rate": 0.0}, "warm_start_learning_rate"),
         ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
         ({"num_steps": 5, "warm_start_steps": 5}, "warm_start_steps"),
         ({"num_steps": 5, "warm_start_steps": -1}, "warm_start_steps"),

@@ -7,11 +7,7 @@ import tensorflow as tf
 
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.seeds import student_seed
-from tf_l2t.training.teacher_trainer import (
-    TeacherSchedule,
-    TeacherTrainer,
-    TeachingFailedError,
-)
+from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
 
 
@@ -119,13 +115,54 @@ def test_too_many_refusals_end_the_training_and_keep_the_best_teacher(make_teach
     trainer.step()
     best = flat(trainer.best_theta)
     region.max_amplification = 0.0
-    for _ in range(2):
+    assert trainer.failure is None
+    while not trainer.finished:
         trainer.step()
-    with pytest.raises(TeachingFailedError, match="3 teacher steps in a row") as error:
-        trainer.step()
-    assert "learning rate" in str(error.value)
+    trainer.finish()
     assert len(trainer.history) == 4
+    assert "3 teacher steps in a row were refused, the last, step 3" in trainer.failure
+    assert "learning rate" in trainer.failure
     np.testing.assert_array_equal(flat(trainer.best_theta), best)
+    restored = make_trainer(trainer.teaching, region=TrustRegion(max_refused_in_a_row=3))
+    restored.restore(*trainer.snapshot())
+    assert restored.failure == trainer.failure
+
+
+def test_further_refusals_go_back_further_and_never_to_a_refused_one(make_teaching) -> None:
+    trainer = make_trainer(make_teaching(), keras.optimizers.Adam(0.01), num_steps=50)
+    visited = [flat(trainer.theta)]
+    for _ in range(3):
+        assert trainer.step().taken
+        visited.append(flat(trainer.theta))
+    trainer.trust_region.max_amplification = 0.0
+    for expected in (2, 1, 0, 0):
+        trainer.step()
+        np.testing.assert_array_equal(flat(trainer.theta), visited[expected])
+
+
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adam", "AdamW", "Lion", "RMSprop", "Nadam", "Adafactor", "Muon"]
+)
+def test_any_keras_optimizer_takes_the_step_and_is_restored(name, make_teaching) -> None:
+    trainers = []
+    for _ in range(2):
+        optimizer = getattr(keras.optimizers, name)(learning_rate=1e-3)
+        trainers.append(make_trainer(make_teaching(), optimizer))
+    trainers[0].step()
+    trainers[1].restore(*trainers[0].snapshot())
+    for trainer in trainers:
+        assert trainer.step().taken
+    np.testing.assert_array_equal(flat(trainers[0].theta), flat(trainers[1].theta))
+
+
+def test_a_learning_rate_schedule_goes_on_after_a_refusal(make_teaching) -> None:
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 1, 0.5)
+    optimizer = keras.optimizers.Adam(schedule)
+    trainer = make_trainer(make_teaching(), optimizer)
+    trainer.step()
+    trainer.trust_region.max_amplification = 0.0
+    trainer.step()
+    assert float(optimizer.learning_rate) == pytest.approx(0.005)
 
 
 def test_a_restored_trainer_goes_on_to_the_very_same_numbers(make_teaching) -> None:

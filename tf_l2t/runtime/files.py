@@ -22,6 +22,10 @@ def atomic_writer(path: pathlib.Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            # A temporary file is for its owner alone; a result is for whom any new file is for.
+            umask = os.umask(0)
+            os.umask(umask)
+            os.fchmod(file.fileno(), 0o666 & ~umask)
         os.replace(name, path)
     except BaseException:
         pathlib.Path(name).unlink(missing_ok=True)

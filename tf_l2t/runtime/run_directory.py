@@ -49,21 +49,27 @@ class RunDirectory:
             theirs, ours = _bindings(self.config.read_text()), _bindings(config)
             if theirs != ours:
                 differing = "\n".join(
-                    [f"  there: {line}" for line in sorted(theirs - ours)]
-                    + [f"  here:  {line}" for line in sorted(ours - theirs)]
+                    [f"  there: {line}" for line in theirs if line not in ours]
+                    + [f"  here:  {line}" for line in ours if line not in theirs]
                 )
                 raise RunDirectoryError(
                     f"{self.path} holds a run of another configuration:\n{differing}\n"
                     "Give another --run_dir, or delete that directory."
                 )
             return True
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and not self._is_free():
             raise RunDirectoryError(
                 f"{self.path} exists and is not the directory of a run (it has no config.gin); "
                 "give another --run_dir."
             )
         write_text(self.config, config)
         return False
+
+    def _is_free(self) -> bool:
+        # A kill while config.gin is written leaves its temporary file.
+        return self.path.is_dir() and all(
+            name.name.startswith(f".{self.config.name}.") for name in self.path.iterdir()
+        )
 
     def read_results(self) -> dict[str, Any]:
         """Returns results.json, {} where there is none.
@@ -92,7 +98,15 @@ def versions() -> dict[str, str]:
     return {"tf_l2t": __version__, "python": sys.version.split()[0], **found}
 
 
-def _bindings(config: str) -> set[str]:
-    joined = config.replace("\\\n", " ")
-    lines = (" ".join(line.split()) for line in joined.splitlines())
-    return {line for line in lines if line and not line.startswith("#")}
+def _bindings(config: str) -> list[str]:
+    """Returns the bindings, sorted, each on one line however gin broke it."""
+    bindings: list[str] = []
+    for line in config.splitlines():
+        text = " ".join(line.removesuffix("\\").split())
+        if not text or text.startswith("#"):
+            continue
+        if line[0].isspace() or line[0] in ")]}":
+            bindings[-1] += f" {text}"
+        else:
+            bindings.append(text)
+    return sorted(bindings)

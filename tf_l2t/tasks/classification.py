@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import whole_number
 from tf_l2t.data import BatchIndices, Examples, Source, gather, split
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
-from tf_l2t.measures import ExpectedAccuracy, accuracy
+from tf_l2t.measures import accuracy
 from tf_l2t.measures.base import Measure
 from tf_l2t.measures.log_probabilities import log_probabilities
 from tf_l2t.students import Student
 from tf_l2t.students.student import BuildModel
 from tf_l2t.tasks.task import Task
-from tf_l2t.teachers.state_features import Observation, feature_names, precision_per_class
+from tf_l2t.teachers.state_features import feature_names, observation, precision_per_class
 from tf_l2t.types import Batch, Nest, Outputs, StudentState
 
 
@@ -30,12 +32,13 @@ class Classification(Task):
     Args:
         source: the images, for example `embedded_mnist()`.
         student: builds the Keras model, for example `lenet`.
-        measure: differentiable score on dev; expected accuracy by default.
+        measure: differentiable score on dev, for example `ExpectedAccuracy()`.
         batch_size: examples of a training batch.
         dev_size: number of dev images or, below 1, their part of the training images.
         split_seed: of the split into training and dev images.
         observed_examples: how many training and how many dev images a state vector is measured on.
-        chunk_size: examples that are evaluated at a time.
+        chunk_size: dev and test examples that are evaluated, or differentiated, at a time.
+        mean, std: of each channel, to normalise images by; not normalised if None.
 
     Raises:
         ValueError: for a size that leaves no data, before any work is done.
@@ -45,23 +48,26 @@ class Classification(Task):
         self,
         source: Source,
         student: BuildModel,
-        measure: Measure | None = None,
+        measure: Measure,
         *,
         batch_size: int = 64,
         dev_size: float = 5000,
         split_seed: int = 0,
         observed_examples: int = 1000,
         chunk_size: int = 1000,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
-        for name, value in (("observed_examples", observed_examples), ("chunk_size", chunk_size)):
-            if value < 1:
-                raise ValueError(f"Classification: {name} must be at least 1, got {value}.")
+        whole_number("Classification", "observed_examples", observed_examples, 1)
+        whole_number("Classification", "chunk_size", chunk_size, 1)
+        whole_number("Classification", "batch_size", batch_size, 1)
         self.source = source
         self.num_classes = source.num_classes
         self.feature_names = feature_names(source.class_names)
         self.student = Student(student, source.input_shape, source.num_classes)
-        self.measure = measure or ExpectedAccuracy()
+        self.measure = measure
         self._batch_size = batch_size
+        self._gather = functools.partial(gather, mean=mean, std=std)
         self._splits = {
             name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
             for name, (images, labels) in split(source, dev_size, split_seed)._asdict().items()
@@ -107,7 +113,7 @@ class Classification(Task):
         return {"rows": tf.constant(rows), "first": tf.constant(segment.start)}
 
     def batch(self, t: tf.Tensor, context: Nest) -> Batch:
-        return gather(self._splits["train"], context["rows"][t - context["first"]])
+        return self._gather(self._splits["train"], context["rows"][t - context["first"]])
 
     def forward(
         self,
@@ -159,8 +165,7 @@ class Classification(Task):
         precision = precision_per_class(
             predictions["dev"], self._observed["dev"].labels, self.num_classes
         )
-        observation = Observation(right["train"], right["dev"], precision)
-        return tf.concat([tf.reshape(part, [-1]) for part in observation], axis=0)
+        return observation(right["train"], right["dev"], precision)
 
     def _predictions(
         self, weights: list[tf.Tensor], variables: list[tf.Tensor], examples: Examples
@@ -168,7 +173,7 @@ class Classification(Task):
         outputs, _, _ = self.student(
             weights,
             variables,
-            gather(examples, tf.range(examples.labels.shape[0])).inputs,
+            self._gather(examples, tf.range(examples.labels.shape[0])).inputs,
             training=False,
         )
         return tf.argmax(outputs.logits, axis=-1, output_type=tf.int32)
@@ -198,7 +203,7 @@ class Classification(Task):
         # Every chunk has the same shape, which XLA needs; the last one counts no example twice.
         count = self.num_examples(split)
         rows = chunk * self._chunk_size + tf.range(self._chunk_size)
-        batch = gather(self._splits[split], tf.minimum(rows, count - 1))
+        batch = self._gather(self._splits[split], tf.minimum(rows, count - 1))
         outputs, _, _ = self.student(weights, variables, batch.inputs, training=False)
         values = score(outputs, batch.targets)
         counted = tf.cast(rows < count, values.dtype)

@@ -18,7 +18,6 @@ def fixed_teacher(
     *,
     diagonal: float = 0.2,
     off_diagonal: float = 0.002,
-    seed: int = 0,
 ) -> keras.Model:
     """Builds a teacher without parameters: the same coefficients in every state.
 
@@ -28,12 +27,10 @@ def fixed_teacher(
         num_features: |s|.
         diagonal: Φ(i, i).
         off_diagonal: Φ(i, j), j ≠ i.
-        seed: not used; every teacher is built with the same arguments.
 
     Returns:
         A Keras model: states, float32 [batch, |s|] -> {name: [batch, *shape]}.
     """
-    del seed
     values = initial_coefficients(coefficient_shapes, diagonal, off_diagonal)
     state = keras.Input((num_features,), name="state")
     outputs = {name: Constant(value, name=name)(state) for name, value in values.items()}

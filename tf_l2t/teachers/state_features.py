@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import tensorflow as tf
-
-
-class Observation(NamedTuple):
-    """How a student does at one moment of its training; all values in [0, 1]."""
-
-    training_accuracy: tf.Tensor
-    """On a subset of the training data, a scalar."""
-    dev_accuracy: tf.Tensor
-    """On a subset of the dev data, a scalar."""
-    dev_precision: tf.Tensor
-    """Of each class on that subset, [classes]; 0 for a class that is never predicted."""
-
-
-def num_features(num_classes: int) -> int:
-    """Returns |s| = 3 + C."""
-    return 3 + num_classes
 
 
 def feature_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
@@ -29,18 +11,30 @@ def feature_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
     return ("t / T", "training accuracy", "dev accuracy", *precision)
 
 
-def state_vector(progress: tf.Tensor, observation: Observation) -> tf.Tensor:
+def observation(
+    training_accuracy: tf.Tensor, dev_accuracy: tf.Tensor, dev_precision: tf.Tensor
+) -> tf.Tensor:
+    """Returns what is measured of a student for its state vector, float32 [2 + C].
+
+    Args:
+        training_accuracy: on a subset of the training data, a scalar in [0, 1].
+        dev_accuracy: on a subset of the dev data, a scalar in [0, 1].
+        dev_precision: of each class on that subset, [C], in [0, 1].
+    """
+    return tf.concat([tf.stack([training_accuracy, dev_accuracy]), dev_precision], axis=0)
+
+
+def state_vector(progress: tf.Tensor, observed: tf.Tensor) -> tf.Tensor:
     """Returns s_t = (t/T, training accuracy, dev accuracy, dev precision of each class).
 
     Args:
         progress: t/T in [0, 1], a scalar.
-        observation: how the student did when it was last observed.
+        observed: what was last measured, [|s| - 1].
 
     Returns:
-        float32 [3 + C].
+        float32 [|s|].
     """
-    scalars = tf.stack([progress, observation.training_accuracy, observation.dev_accuracy])
-    return tf.concat([scalars, observation.dev_precision], axis=0)
+    return tf.concat([progress[None], observed], axis=0)
 
 
 def precision_per_class(predictions: tf.Tensor, labels: tf.Tensor, num_classes: int) -> tf.Tensor:

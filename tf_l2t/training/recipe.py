@@ -9,7 +9,7 @@ from typing import Any
 import gin
 import keras
 
-from tf_l2t.differentiation.update_rules import SGD, UpdateRule
+from tf_l2t.differentiation.update_rules import UpdateRule
 
 
 @gin.register(module="tf_l2t")
@@ -51,8 +51,8 @@ class Recipe:
         learning_rate_schedule: (learning rate, T) -> what the update rule takes for it.
     """
 
-    update_rule: Callable[..., UpdateRule] = SGD
-    learning_rate_schedule: Callable[[float, int], Any] = cosine
+    update_rule: Callable[..., UpdateRule]
+    learning_rate_schedule: Callable[[float, int], Any]
 
     def __call__(self, learning_rate: float, num_steps: int) -> UpdateRule:
         return self.update_rule(learning_rate=self.learning_rate_schedule(learning_rate, num_steps))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.hypergradient import Engine, RolloutResult
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.differentiation.step import TrainingStep
@@ -16,6 +17,7 @@ from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
+from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.types import Batch, Nest, StudentState
 
 
@@ -48,8 +50,11 @@ class Budget:
 
     Attributes:
         num_steps: T.
-        warm_start_steps: the first so many of them with cross entropy and no teacher.
-        observe_every: steps between two measurements of the state vector.
+        warm_start_steps: the first so many of them are with cross entropy and without a teacher,
+            the same for every loss; what follows starts with fresh slots of the update rule.
+        warm_start_learning_rate: peak learning rate of these steps.
+        observe_every: steps between two measurements of the state vector. It is also the length
+            of a segment, the least that `storage="recompute"` holds at a time.
 
     Raises:
         ValueError: for a value that leaves no step to teach.
@@ -57,18 +62,23 @@ class Budget:
 
     num_steps: int
     warm_start_steps: int = 0
+    warm_start_learning_rate: float = 0.05
     observe_every: int = 50
 
     def __post_init__(self) -> None:
-        if self.num_steps < 1:
-            raise ValueError(f"Budget: num_steps must be at least 1, got {self.num_steps}.")
-        if not 0 <= self.warm_start_steps < self.num_steps:
+        whole_number("Budget", "num_steps", self.num_steps, 1)
+        whole_number("Budget", "observe_every", self.observe_every, 1)
+        whole_number("Budget", "warm_start_steps", self.warm_start_steps, 0)
+        if self.warm_start_steps >= self.num_steps:
             raise ValueError(
-                f"Budget: warm_start_steps must be in [0, num_steps={self.num_steps}), got "
+                f"Budget: warm_start_steps must be below num_steps={self.num_steps}, got "
                 f"{self.warm_start_steps}; leave steps to teach."
             )
-        if self.observe_every < 1:
-            raise ValueError(f"Budget: observe_every must be at least 1, got {self.observe_every}.")
+        if self.warm_start_learning_rate <= 0:
+            raise ValueError(
+                "Budget: warm_start_learning_rate must be positive, got "
+                f"{self.warm_start_learning_rate}."
+            )
 
 
 class Teaching:
@@ -80,6 +90,7 @@ class Teaching:
         update_rule: how its gradient changes the weights.
         budget: for how long.
         teacher: sets the coefficients of a taught loss; None for a fixed loss.
+        warm_start_rule: like `update_rule`, for the steps of the warm start.
         storage, truncate, jit_compile: see `Engine`.
     """
 
@@ -91,6 +102,7 @@ class Teaching:
         budget: Budget,
         teacher: keras.Model | None = None,
         *,
+        warm_start_rule: UpdateRule | None = None,
         storage: str = "memory",
         truncate: int | None = None,
         jit_compile: bool = False,
@@ -109,9 +121,14 @@ class Teaching:
             jit_compile=jit_compile,
         )
         self._warm_start = None
-        if budget.warm_start_steps and not isinstance(loss, CrossEntropy):
+        if budget.warm_start_steps:
+            assert warm_start_rule is not None
             self._warm_start = Teaching(
-                task, CrossEntropy(), update_rule, budget, jit_compile=jit_compile
+                task,
+                CrossEntropy(),
+                warm_start_rule,
+                dataclasses.replace(budget, warm_start_steps=0),
+                jit_compile=jit_compile,
             )
 
     def roll_out(
@@ -132,7 +149,7 @@ class Teaching:
             on_steps: called with the number of steps after each segment.
             on_segment: called with a segment and the state before it.
         """
-        state, start = self._start(seed, on_steps, on_segment)
+        state, start = self._start(seed, on_steps)
         lesson = Lesson(RolloutResult(state, None), [], [], [])  # type: ignore[arg-type]
 
         def after_segment(
@@ -165,26 +182,30 @@ class Teaching:
         outputs, _ = self.teacher.stateless_call(theta, fixed, state_vector[None])
         return tf.nest.map_structure(lambda tensor: tensor[0], outputs)
 
-    def _start(
-        self,
-        seed: int,
-        on_steps: Callable[[int], None] | None,
-        on_segment: Callable[[Segment, StudentState], None] | None,
-    ) -> tuple[StudentState, int]:
+    def check(self, theta: list[tf.Tensor]) -> None:
+        """Runs the loss on one batch, so that parts that do not fit fail before any work."""
+        state = self.engine.step.initial_state(*self.task.initial(seed=0))
+        context = self._context(Segment(0, 1), state, seed=0)
+        batch = self._batch(tf.constant(0), context)
+        self._inner_loss(state.weights, state.variables, theta, batch)
+
+    def _start(self, seed: int, on_steps: Callable[[int], None] | None) -> tuple[StudentState, int]:
         state = self.engine.step.initial_state(*self.task.initial(seed))
         if self._warm_start is None:
             return state, 0
         warm = self._warm_start
         steps = self.budget.warm_start_steps
         rollout = warm.engine.roll_out(
-            state,
+            warm.engine.step.initial_state(state.weights, state.variables),
             [],
             steps,
             context_fn=lambda segment, state: warm._context(segment, state, seed),
             record=False,
             on_segment=lambda segment, *_: on_steps(segment.length) if on_steps else None,
         )
-        return rollout.state, steps
+        return state._replace(
+            weights=rollout.state.weights, variables=rollout.state.variables
+        ), steps
 
     def _context(self, segment: Segment, state: StudentState, seed: int) -> Nest:
         context = {"task": self.task.context(segment, seed), "seed": tf.constant(seed, tf.int32)}
@@ -201,8 +222,7 @@ class Teaching:
         )
 
     def _state_vector(self, t: tf.Tensor | int, observed: tf.Tensor) -> tf.Tensor:
-        progress = tf.cast(t, tf.float32) / self.budget.num_steps
-        return tf.concat([progress[None], observed], axis=0)
+        return state_vector(tf.cast(t, tf.float32) / self.budget.num_steps, observed)
 
     def _inner_loss(
         self,

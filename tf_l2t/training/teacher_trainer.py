@@ -10,14 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.rollout import Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.trust_region import TrustRegion
-
-
-class TeachingFailedError(RuntimeError):
-    """So many hypergradients in a row were refused that the training of the teacher ended."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +71,10 @@ class TeacherSchedule:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        if self.num_steps < 0:
-            raise ValueError(f"TeacherSchedule: num_steps must not be negative: {self.num_steps}.")
+        whole_number("TeacherSchedule", "num_steps", self.num_steps, 0)
         for name in ("students_per_step", "select_every", "selection_students", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"TeacherSchedule: {name} must be at least 1, got {value}.")
+            if (value := getattr(self, name)) is not None:
+                whole_number("TeacherSchedule", name, value, 1)
 
 
 class TeacherTrainer:
@@ -116,8 +111,10 @@ class TeacherTrainer:
         self._run_seed = run_seed
         self._optimizer = optimizer
         self._outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
-        self._theta = [tf.Variable(v) for v in teaching.teacher.trainable_variables]
+        self._theta = [keras.Variable(v) for v in teaching.teacher.trainable_variables]
         optimizer.build(self._theta)
+        # A schedule goes on after a refusal, while the moments start anew.
+        self._scheduled = isinstance(optimizer.get_config()["learning_rate"], dict)
         self._fresh_optimizer = [v.numpy() for v in optimizer.variables]
         self._good = [self._numpy_theta()]
         self._best = self._numpy_theta()
@@ -162,7 +159,7 @@ class TeacherTrainer:
         return steps(schedule.num_steps) + last_selection, steps(len(self.history))
 
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns what θ would have set at the begin, middle and end of the last student."""
+        """Returns what θ sets at the begin, middle and end of the last student that was taught."""
         assert self.last_lesson is not None
         vectors = self.last_lesson.state_vectors
         positions = {"begin": 0, "middle": len(vectors) // 2, "end": -1}
@@ -174,14 +171,24 @@ class TeacherTrainer:
             for name, position in positions.items()
         }
 
+    @property
+    def failure(self) -> str | None:
+        """Why the training ended before its time, with remedies; None if it did not."""
+        if not self.trust_region.exhausted:
+            return None
+        last = self.history[-1]
+        return (
+            f"{self.trust_region.refused_in_a_row} teacher steps in a row were refused, the last, "
+            f"step {last.step}, because {last.refused[-1]}. The best teacher so far is kept. Lower "
+            "the student's learning rate (away from its edge of stability), start from a larger "
+            "positive off_diagonal, or take smaller teacher steps."
+        )
+
     def step(self, on_steps: Callable[[int], None] | None = None) -> TeacherStep:
         """Takes one teacher step and returns what happened.
 
         Args:
             on_steps: called with numbers of student steps done, forward and in reverse alike.
-
-        Raises:
-            TeachingFailedError: if too many steps in a row were refused.
         """
         number = len(self.history)
         selection = self._select(on_steps) if number % self.schedule.select_every == 0 else None
@@ -198,13 +205,6 @@ class TeacherTrainer:
             record, taken=gradients is not None, scale=self.trust_region.scale, selection=selection
         )
         self.history.append(record)
-        if self.trust_region.exhausted:
-            raise TeachingFailedError(
-                f"{self.trust_region.refused_in_a_row} teacher steps in a row were refused, the "
-                f"last, step {number}, because {record.refused[-1]}. The best teacher so far is "
-                "kept. Lower the student's learning rate (away from its edge of stability), start "
-                "from a larger positive off_diagonal, or take smaller teacher steps."
-            )
         return record
 
     def finish(self, on_steps: Callable[[int], None] | None = None) -> None:
@@ -248,7 +248,7 @@ class TeacherTrainer:
             measure=float(np.mean(measures)),
             accuracy=float(np.mean(accuracies)),
             norm=float(np.mean(norms)) if norms else None,
-            amplification=max(amplifications),
+            amplification=float(np.max(amplifications)),
             refused=tuple(refused),
             taken=False,
             scale=self.trust_region.scale,
@@ -268,10 +268,19 @@ class TeacherTrainer:
             variable.assign(old + scale * (variable - old))
 
     def _go_back(self) -> None:
-        back = min(self.trust_region.refused_in_a_row, len(self._good))
-        self._set_theta(self._good[-back])
+        # The first refusal follows a step away from the last good θ. A further one is of students
+        # that this θ itself taught, so that it was not as good as it seemed.
+        if self.trust_region.refused_in_a_row > 1 and len(self._good) > 1:
+            self._good.pop()
+        self._set_theta(self._good[-1])
         for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
-            variable.assign(value)
+            if variable is not self._optimizer.iterations or not self._scheduled:
+                variable.assign(value)
+
+    def _remember_good(self) -> None:
+        theta = self._numpy_theta()
+        if any((a != b).any() for a, b in zip(theta, self._good[-1], strict=True)):
+            self._good = [*self._good, theta][-self.trust_region.max_refused_in_a_row :]
 
     def _select(self, on_steps: Callable[[int], None] | None) -> float:
         scores = []

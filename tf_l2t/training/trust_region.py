@@ -7,6 +7,8 @@ import math
 import statistics
 from typing import Any
 
+from tf_l2t.checks import whole_number
+
 
 @dataclasses.dataclass
 class TrustRegion:
@@ -53,10 +55,7 @@ class TrustRegion:
                 f"clip_factor={self.clip_factor} and refuse_factor={self.refuse_factor}."
             )
         for name in ("regrow_after", "max_refused_in_a_row", "memory"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"TrustRegion: {name} must be at least 1, got {getattr(self, name)}."
-                )
+            whole_number("TrustRegion", name, getattr(self, name), 1)
 
     def reason_to_refuse(self, norm: float, amplification: float, score: float) -> str | None:
         """Returns why a hypergradient is not to be believed, None if it is.

@@ -1,0 +1,29 @@
+"""Checks of arguments that many parts share."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+
+def whole_number(owner: str, name: str, value: Any, minimum: int) -> int:
+    """Returns a whole number that is not too small.
+
+    Args:
+        owner: what the argument belongs to, for the message.
+        name: of the argument.
+        value: what was given.
+        minimum: the smallest that makes sense.
+
+    Raises:
+        ValueError: for anything else, naming the argument and the value.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(
+            f"{owner}: {name} must be a whole number, got {value!r}; write it without a fraction."
+        ) from None
+    if number < minimum:
+        raise ValueError(f"{owner}: {name} must be at least {minimum}, got {number}.")
+    return number
