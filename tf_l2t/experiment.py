@@ -191,8 +191,10 @@ class Experiment:
             "teacher": {},
             "rows": {},
         }
-        resumed_with = {} if not results else {"resumed_with": versions()}
-        return {**fresh, **results, **resumed_with, "status": "running"}
+        results = {**fresh, **results, "status": "running"}
+        if results["versions"] != versions():
+            results["resumed_with"] = versions()
+        return results
 
     def _build_teacher(self, row: Row) -> keras.Model | None:
         if row.teacher is None:

@@ -63,7 +63,9 @@ def _main(argv: list[str]) -> int:
         )
         resumed = directory.claim(gin.operative_config_str())
     except _BAD_INPUT as error:
-        return _refuse(str(error.args[0] if isinstance(error, KeyError) else error))
+        given = [*_GIN_FILE.value, *_GIN_BINDINGS.value]
+        where = f" (in one of {given})" if isinstance(error, SyntaxError) else ""
+        return _refuse(f"{error}{where}")
     print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
         results = experiment.run(directory)

@@ -57,16 +57,19 @@ class Student:
     def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns fresh weights and non-trainable variables, functions of the seed alone.
 
-        Keras initialisers without a seed of their own draw one from Python's generator.
+        Keras initialisers without a seed of their own draw one from Python's generator; it and
+        NumPy's are seeded. A model that draws from any other must seed it itself.
         """
         # Not keras.utils.set_random_seed: it makes TensorFlow forget every compiled function,
         # which costs more than a second for each new student.
-        before = random.getstate()
+        python_state, numpy_state = random.getstate(), np.random.get_state()
         random.seed(seed)
+        np.random.seed(seed)
         try:
             model = self._build()
         finally:
-            random.setstate(before)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
         weights = [tf.convert_to_tensor(v) for v in model.trainable_variables]
         variables = [
             tf.convert_to_tensor(v) for v in model.non_trainable_variables if not _is_seed(v)

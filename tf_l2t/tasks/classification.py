@@ -80,7 +80,7 @@ class Classification(Task):
             name: Examples(*(array[:observed_examples] for array in self._splits[name]))
             for name in ("train", "dev")
         }
-        self._observe = tf.function(self._observation)
+        self._observe = tf.function(functools.partial(self._observation))
         self._scores = {
             name: tf.function(
                 lambda weights, variables, name=name: self._mean_scores(weights, variables, name)
