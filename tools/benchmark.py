@@ -12,11 +12,12 @@ more, called in the way that a short trial found fastest. Every update rule is S
 0.9, the data the MNIST digits of the package. Table to stdout; with --json one JSON object to
 stdout, and the table to stderr.
 
-What is timed. All is traced, compiled and run once before. The phases then take turns, so that
-other work on the machine hits all alike: times are medians over the turns, a ratio is the median
-of the quotients of each turn. Every turn trains on an order of batches of its own, so that the
-cost of drawing it is in. Building a student's Keras model, which `fit` need not do either, is
-left out and reported apart. State features are measured once only, unless --observe.
+What is timed. All is traced, compiled and run once before. The phases then take turns, each time
+with another one first, so that other work on the machine hits all alike: times are medians over
+the turns, a ratio is the median of the quotients of each turn. Every phase trains on an order of
+batches of its own, so that the cost of drawing it is in. Making a new student, which `fit` need
+not do either, is left out and reported apart. State features are measured once only, unless
+--observe.
 
 How peak memory is measured, and why in this order. The process that does it has loaded the data
 and run one teacher step of one or two segments, as long as the shapes of the long one ask for;
@@ -32,6 +33,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import inspect
 import json
 import math
@@ -47,13 +49,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import measuring
 import tensorflow as tf
-from benchmark_table import PHASES, RATIOS, table
+from benchmark_report import PHASES, RATIOS, set_against_first, table
 
 from tf_l2t import SGD, students
 from tf_l2t.data import embedded_mnist, split
+from tf_l2t.differentiation.hypergradient import RolloutResult
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.differentiation.trajectory import STORAGE_POLICIES
 from tf_l2t.losses import CrossEntropy, DynamicBilinear
+from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.runtime.run_directory import versions
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher
@@ -65,17 +69,13 @@ _TAUGHT_RATE = 1.0  # 4/c times as large for Φ = c·I with c = 0.2, where -σ h
 
 
 class BenchmarkTask(Classification):
-    """Classification without what is not to be timed.
-
-    Args:
-        args: the options.
-        build: the student.
-    """
+    """Classification without what is not to be timed; of the options and the student."""
 
     def __init__(self, args: argparse.Namespace, build: Callable) -> None:
         super().__init__(
             embedded_mnist(),
             build,
+            ExpectedAccuracy(),
             batch_size=args.batch,
             dev_size=args.dev_examples,
             split_seed=args.seed,
@@ -109,23 +109,15 @@ class TeacherStep:
         self._teaching = make_teaching(task, loss, _TAUGHT_RATE, args, num_steps, teacher)
         self._outer = OuterGradient(task.dev_loss, task.num_dev_chunks)
         self._theta = [tf.convert_to_tensor(v) for v in teacher.trainable_variables]
-        self._steps_of_warm_up = steps_of_warm_up(
-            num_steps, self._teaching.budget.observe_every, args.truncate
-        )
+        self._truncate = args.truncate
         self.nbytes = 0
         self.norm = math.nan
 
     def warm_up(self) -> None:
         """Runs every graph on every shape of the long run, over as few steps as that takes."""
-        teaching, seed = self._teaching, 0
-        rollout = teaching.engine.roll_out(
-            teaching.engine.step.initial_state(*teaching.task.initial(seed)),
-            self._theta,
-            self._steps_of_warm_up,
-            context_fn=lambda segment, state: teaching._context(segment, state, seed),
-        )
+        rollout = roll_out_briefly(self._teaching, self._theta, self._truncate, record=True)
         _, adjoint = self._outer(rollout.state)
-        wait(teaching.engine.reverse(rollout, self._theta, adjoint).gradients)
+        measuring.wait(self._teaching.engine.reverse(rollout, self._theta, adjoint).gradients)
 
     def __call__(self, seed: int = 0) -> dict[str, float]:
         """Runs it and returns the seconds of its parts and of the whole."""
@@ -133,11 +125,11 @@ class TeacherStep:
 
         def roll_out() -> None:
             held.append(self._teaching.roll_out(self._theta, seed, record=True).rollout)
-            wait(held[0].state.weights)
+            measuring.wait(held[0].state.weights)
 
         def differentiate() -> None:
             held.append(self._outer(held[0].state)[1])
-            wait(held[1])
+            measuring.wait(held[1])
 
         def reverse() -> None:
             result = self._teaching.engine.reverse(held[0], self._theta, held[1])
@@ -173,16 +165,24 @@ def make_teaching(
     )
 
 
-def steps_of_warm_up(num_steps: int, segment_length: int, truncate: int | None) -> int:
-    """Returns the fewest steps whose segments have every length that those of T steps have."""
+def roll_out_briefly(
+    teaching: Teaching, theta: list[tf.Tensor], truncate: int | None, record: bool
+) -> RolloutResult:
+    """Trains for the fewest steps whose segments have all the lengths that those of T steps have.
+
+    Every other length is another shape, which TensorFlow traces anew.
+    """
+    num_steps, length = teaching.budget.num_steps, teaching.budget.observe_every
     recorded = min(num_steps, truncate or num_steps)
-    few = lambda steps: min(steps, segment_length + steps % segment_length)
-    return few(num_steps) if recorded == num_steps else recorded + few(num_steps - recorded)
-
-
-def wait(tensors: Sequence[tf.Tensor]) -> None:
-    """Waits for an accelerator to finish; a CPU is when it returns."""
-    float(tf.reduce_sum(tensors[0]))
+    few = lambda steps: min(steps, length + steps % length)
+    seed = 0
+    return teaching.engine.roll_out(
+        teaching.engine.step.initial_state(*teaching.task.initial(seed)),
+        theta,
+        few(num_steps) if recorded == num_steps else recorded + few(num_steps - recorded),
+        context_fn=lambda segment, state: teaching._context(segment, state, seed),
+        record=record,
+    )
 
 
 def measure(task: BenchmarkTask, first: TeacherStep, args: argparse.Namespace) -> dict[str, Any]:
@@ -193,30 +193,30 @@ def measure(task: BenchmarkTask, first: TeacherStep, args: argparse.Namespace) -
         first: a teacher step that has been warmed up but not run.
         args: the options.
     """
-    say(f"peak memory of a teacher step of {args.steps} steps")
+    measuring.say(f"peak memory of a teacher step of {args.steps} steps")
     memory = measuring.peak_memory(first)
-    say("tracing plain training, choosing how to call keras.Model.fit")
+    measuring.say("tracing plain training, choosing how to call keras.Model.fit")
     plainly = make_teaching(task, CrossEntropy(), _PLAIN_RATE, args, args.steps)
-    plain = lambda seed: wait(plainly.roll_out([], seed).rollout.state.weights)
-    plain(args.seed)
+    plain = lambda seed: measuring.wait(plainly.roll_out([], seed).rollout.state.weights)
+    roll_out_briefly(plainly, [], args.truncate, record=False)
     train = split(task.source, args.dev_examples, args.seed).train
     model = task.student.model_with(*task.initial(args.seed))
     fit = measuring.KerasFit(model, train.images, train.labels, args.batch, args.steps, _PLAIN_RATE)
+    turn: list[Callable[[int], dict[str, float]]] = [
+        lambda seed: {"plain_training": measuring.seconds(lambda: plain(seed))},
+        lambda _: {"keras_fit": measuring.seconds(fit)},
+        first,
+    ]
     times: dict[str, list[float]] = {phase: [] for phase in PHASES}
     for repeat in range(args.repeats):
-        say(f"repeat {repeat + 1} of {args.repeats}")
-        measuring.settle()
-        # Seeds of their own: neither finds the other's permutations of the data ready.
-        seed = args.seed + 1 + 2 * repeat
-        times["plain_training"].append(measuring.seconds(lambda s=seed: plain(s)))
-        times["keras_fit"].append(measuring.seconds(fit))
-        for phase, took in first(seed + 1).items():
-            times[phase].append(took)
-    # Last: it sets TensorFlow's global seed, which forgets all kernels, so that whatever runs next
-    # takes longer.
-    times["new_student"] = [
-        measuring.seconds(lambda s=seed: task.student.initial(s)) for seed in range(args.repeats)
-    ]
+        measuring.say(f"repeat {repeat + 1} of {args.repeats}")
+        gc.collect()
+        for phases in turn:
+            # A seed of its own: nobody finds the permutations of the data ready.
+            seed = args.seed + len(turn) * repeat + turn.index(phases) + 1
+            for phase, took in phases(seed).items():
+                times[phase].append(took)
+        turn.append(turn.pop(0))
     whole = args.steps * task.student.num_weights * 4
     beyond = memory["beyond_baseline_bytes"]
     return {
@@ -236,6 +236,7 @@ def measure(task: BenchmarkTask, first: TeacherStep, args: argparse.Namespace) -
         "keras_fit": {"variant": str(fit.variant), "seconds_per_step_of_trials": fit.trials},
         "hypergradient_norm": first.norm if math.isfinite(first.norm) else None,
         "lengths": measure_lengths(task, args),
+        "new_student": measure_new_student(task, first, args),
     }
 
 
@@ -246,7 +247,7 @@ def measure_lengths(task: BenchmarkTask, args: argparse.Namespace) -> list[dict[
     for step in steps.values():
         step.warm_up()
     for repeat in range(args.repeats if steps else 0):
-        say(f"lengths, repeat {repeat + 1} of {args.repeats}")
+        measuring.say(f"lengths, repeat {repeat + 1} of {args.repeats}")
         for length, step in steps.items():
             times[length].append(step(args.seed + 1 + repeat)["teacher_step"])
     spreads = {length: measuring.spread(took) for length, took in times.items()}
@@ -256,35 +257,23 @@ def measure_lengths(task: BenchmarkTask, args: argparse.Namespace) -> list[dict[
     ]
 
 
-def report(args: argparse.Namespace, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the JSON object; every run after the first is also set against the first."""
-    first = runs[0]
-    for run in runs[1:]:
-        beyond = [each["memory"]["beyond_baseline_bytes"] for each in (run, first)]
-        took = [each["seconds"]["teacher_step"]["median"] for each in (run, first)]
-        relative = [
-            each["ratios"]["teacher_step/plain_training"]["median"] for each in (run, first)
-        ]
-        run["against_first"] = {
-            "storage": first["storage"],
-            "teacher_step": took[0] / took[1],
-            # Of two processes: each against its own plain training, should the machine have
-            # changed its pace between them.
-            "teacher_step/plain_training": relative[0] / relative[1],
-            "beyond_baseline_bytes": beyond[0] / beyond[1] if all(beyond) else None,
-        }
+def measure_new_student(
+    task: BenchmarkTask, step: TeacherStep, args: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Measures what a new student costs, and what it adds to the short teacher step after it.
+
+    The latter is large where building a student makes TensorFlow forget its compiled functions,
+    as `tf.random.set_seed` does; for that reason this comes last.
+    """
+    building, added = [], []
+    for seed in range(args.repeats):
+        alone = measuring.seconds(step.warm_up)
+        building.append(measuring.seconds(lambda s=seed: task.student.initial(s)))
+        added.append(measuring.seconds(step.warm_up) - alone)
     return {
-        "settings": {name: value for name, value in vars(args).items() if name != "json"},
-        "data": "mnist",
-        "machine": measuring.machine(),
-        "versions": versions(),
-        "runs": runs,
+        "seconds": measuring.spread(building),
+        "added_to_next_teacher_step": measuring.spread(added),
     }
-
-
-def say(message: str) -> None:
-    """Says on stderr what is being done."""
-    print(message, file=sys.stderr, flush=True)
 
 
 def builders() -> dict[str, Callable]:
@@ -381,7 +370,7 @@ def main(argv: Sequence[str]) -> int:
     if len(args.storage) > 1:
         runs = [in_new_process(args, storage) for storage in args.storage]
     else:
-        say(f"storage {args.storage[0]}: tracing the teacher step")
+        measuring.say(f"storage {args.storage[0]}: tracing the teacher step")
         try:
             task = BenchmarkTask(args, builder(args.student, args.jit_compile))
             teacher_step = TeacherStep(task, args, args.steps)
@@ -390,7 +379,14 @@ def main(argv: Sequence[str]) -> int:
             print(f"benchmark.py: {error}", file=sys.stderr)
             return 2
         runs = [measure(task, teacher_step, args)]
-    result = report(args, runs)
+    set_against_first(runs)
+    result = {
+        "settings": {name: value for name, value in vars(args).items() if name != "json"},
+        "data": "mnist",
+        "machine": measuring.machine(),
+        "versions": versions(),
+        "runs": runs,
+    }
     print(table(result), file=sys.stderr if args.json else sys.stdout)
     if args.json:
         print(json.dumps(result, indent=2))

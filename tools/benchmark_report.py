@@ -75,8 +75,8 @@ def table(result: dict[str, Any]) -> str:
         ]
     parts = [
         f"{settings['student']} ({runs[0]['weights']:,} weights), T = {settings['steps']}, batch "
-        f"{settings['batch']}; median (min-max) of {settings['repeats']}; {machine['cores']} cores "
-        f"of {machine['cpu']}, load {number(machine['load'], 1)}",
+        f"{settings['batch']}; median (min..max) of {settings['repeats']}; {machine['cores']} "
+        f"cores of {machine['cpu']}, load {number(machine['load'], 1)}",
         markdown(["", *(run["storage"] for run in runs)], rows),
         "\n".join(
             f"keras.Model.fit beside {r['storage']}: {r['keras_fit']['variant']}" for r in runs
@@ -101,9 +101,9 @@ def lengths_table(runs: list[dict[str, Any]]) -> str:
 
 
 def cell(spread: dict[str, float], digits: int) -> str:
-    """Returns median (min-max)."""
+    """Returns median (min..max)."""
     median, low, high = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
-    return f"{median} ({low}-{high})"
+    return f"{median} ({low}..{high})"
 
 
 def number(value: float | None, digits: int) -> str:

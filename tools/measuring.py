@@ -12,6 +12,7 @@ import os
 import pathlib
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,16 @@ def seconds(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
+
+
+def wait(tensors: Sequence[tf.Tensor]) -> None:
+    """Waits for an accelerator to finish; a CPU has when it returns."""
+    float(tf.reduce_sum(tensors[0]))
+
+
+def say(message: str) -> None:
+    """Says on stderr what is being done."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
@@ -183,8 +194,8 @@ class KerasFit:
         self.trials: dict[str, float] = {}
         self.variant = self._choose(num_steps)
         self._compile(self.variant)
+        self._prepare(self.variant, min(num_steps, _STEPS_OF_A_TRIAL))()
         self._fit = self._prepare(self.variant, num_steps)
-        self._fit()
 
     def __call__(self) -> None:
         """Trains for `num_steps` batches more."""
