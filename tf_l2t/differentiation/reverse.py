@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -42,7 +43,7 @@ class OuterGradient:
     def __init__(self, outer_loss: OuterLoss, num_chunks: int = 1, jit_compile: bool = False):
         self._outer_loss = outer_loss
         self._num_chunks = num_chunks
-        self._compiled = tf.function(self._sum, jit_compile=jit_compile)
+        self._compiled = tf.function(functools.partial(self._sum), jit_compile=jit_compile)
 
     def __call__(self, state: StudentState) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the value, and λ_T: one tensor for each of `floating(state)`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tf_l2t.differentiation.moments import exact_moments
 from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.types import Nest, StudentState
 
@@ -45,7 +46,7 @@ class TrainingStep:
     ) -> tuple[StudentState, tf.Tensor]:
         """Returns the state after step t and the training loss before it (a scalar)."""
         batch = self.batch_fn(t, context)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with exact_moments(), tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.weights)
             loss, variables = self.inner_loss(state.weights, state.variables, coefficients, batch)
         gradients = tape.gradient(

@@ -16,7 +16,7 @@ BuildModel = Callable[[tuple[int, ...], int], keras.Model]
 
 
 class Student:
-    """A Keras model called with `stateless_call`, its dropout a function of (seed, step).
+    """A Keras model called on given weights, its dropout a function of (seed, step).
 
     Args:
         build: (input_shape without batch, num_classes) -> a Keras model that returns logits,
@@ -103,11 +103,19 @@ class Student:
             _generator_state(seed, k) if is_seed else next(remaining)
             for k, is_seed in enumerate(self._is_seed)
         ]
-        outputs, non_trainable, losses = self._network.stateless_call(
-            weights, non_trainable, inputs, training=training, return_losses=True
-        )
+        network = self._network
+        held = zip(network.trainable_variables, weights, strict=True)
+        others = zip(network.non_trainable_variables, non_trainable, strict=True)
+        # Not stateless_call: it does not pass `training` on to the layers of a subclassed model.
+        with keras.StatelessScope([*held, *others], collect_losses=True) as scope:
+            outputs = network(inputs, training=training)
+            losses = network.losses
         updated = [
-            v for v, is_seed in zip(non_trainable, self._is_seed, strict=True) if not is_seed
+            scope.get_current_value(variable)
+            for variable, is_seed in zip(
+                network.non_trainable_variables, self._is_seed, strict=True
+            )
+            if not is_seed
         ]
         penalty = tf.add_n(losses) if losses else tf.zeros([], weights[0].dtype)
         if self._kernel_index is None:
