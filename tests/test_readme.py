@@ -1,6 +1,7 @@
 """What the README says is run, and held against the code."""
 
 import inspect
+import json
 import pathlib
 import re
 
@@ -62,6 +63,15 @@ def test_every_file_that_is_named_exists() -> None:
         assert (root / name).exists(), name
     for name in re.findall(r"\]\((?!http)([\w./]+)\)", README):
         assert (root / name).exists(), name
+
+
+@pytest.mark.parametrize("name", ["lenet_mnist", "mlp_mnist"])
+def test_the_tables_are_those_of_the_results(name: str) -> None:
+    directory = pathlib.Path(__file__).parent.parent / "results" / name
+    results = json.loads((directory / "results.json").read_text())
+    assert results["status"] == "complete"
+    assert results["name"] == name
+    assert results["table"] in README
 
 
 @pytest.mark.parametrize(
