@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import gin
+import keras
 import pytest
 from absl import flags
 
@@ -41,6 +42,17 @@ def tiny_gin(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "tiny.gin"
     path.write_text(TINY_GIN)
     return path
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Lets Keras build its layers in float64."""
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 class Finished(NamedTuple):

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-from collections.abc import Iterator
 
 import gin
 import keras
@@ -25,16 +24,6 @@ BUILDERS = {
 each_student = pytest.mark.parametrize(
     ("build", "for_jit", "shapes"), BUILDERS.values(), ids=BUILDERS
 )
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
 
 
 def images(shape: tuple[int, ...], dtype: str) -> tuple[tf.Tensor, tf.Tensor]:
