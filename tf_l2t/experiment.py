@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import pathlib
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import gin
 import keras
@@ -19,17 +20,23 @@ from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.export import export_teacher
-from tf_l2t.runtime.files import atomic_writer
+from tf_l2t.runtime.files import atomic_writer, write_text
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.tasks.task import Task
-from tf_l2t.training.evaluate import Row, summary, table, train_and_score
+from tf_l2t.teachers.frozen import frozen_teacher
+from tf_l2t.training.comparison import Comparison
+from tf_l2t.training.evaluate import Row
 from tf_l2t.training.progress import Progress
 from tf_l2t.training.recipe import Recipe
-from tf_l2t.training.rollout import Budget, Lesson, Teaching
+from tf_l2t.training.rollout import Budget, Lesson
 from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.statistics import comma_separated
 from tf_l2t.training.teacher_trainer import Snapshot, TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
+
+if TYPE_CHECKING:
+    from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 
 gin.register(Budget, module="tf_l2t")
 gin.register(Row, module="tf_l2t")
@@ -58,6 +65,8 @@ class Experiment:
         recipe: how every student is optimised.
         learning_rates: peak learning rates of students to try for the taught loss.
         rows: what the taught students are compared with.
+        baseline: name of the row that the others are tested against, seed by seed; no test if
+            there is no such row.
         search_seeds: students that a learning rate is tried on.
         test_seeds: students of each row of the table.
         seed: of the run, from 0 to 49; two runs of different seeds share no student.
@@ -84,6 +93,7 @@ class Experiment:
         learning_rates: Sequence[float],
         rows: Sequence[Row] = (),
         *,
+        baseline: str = "cross entropy",
         search_seeds: int = 1,
         test_seeds: int = 3,
         seed: int = 0,
@@ -118,32 +128,25 @@ class Experiment:
         self._trust_region = trust_region
         self._budget = budget
         self._recipe = recipe
-        self._test_seeds = test_seeds
-        self._search_seeds = search_seeds
         self._seed = seed
         self._checkpoint_every = checkpoint_every
-        self._engine: dict[str, Any] = {
-            "storage": storage,
-            "truncate": truncate,
-            "jit_compile": jit_compile,
-        }
+        self._rows = rows
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
-        self._rows = [*rows, self._taught]
-        names = [row.name for row in self._rows]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Experiment: rows must have different names, got {names}.")
-        self._teachers = {row.name: self._build_teacher(row) for row in self._rows}
-        # Built here, so that what cannot work is found before any work is done.
-        self._teaching = {
-            (row.name, rate): self._make_teaching(row, rate)
-            for row in self._rows
-            for rate in row.learning_rates
-        }
-        for row in self._rows:
-            self._teaching[row.name, row.learning_rates[0]].check(self._initial_theta(row))
+        self._new_comparison = functools.partial(
+            Comparison,
+            task,
+            budget=budget,
+            recipe=recipe,
+            search_seeds=search_seeds,
+            test_seeds=test_seeds,
+            run_seed=seed,
+            baseline=baseline,
+            engine={"storage": storage, "truncate": truncate, "jit_compile": jit_compile},
+        )
+        self._comparison = self._new_comparison(rows=[*rows, self._taught])
 
-    def run(self, directory: RunDirectory) -> dict[str, Any]:
-        """Runs, or goes on with, the whole experiment and returns what results.json holds.
+    def train(self, directory: RunDirectory) -> dict[str, Any]:
+        """Trains the teacher and compares, or goes on with it; returns what results.json holds.
 
         Raises:
             RunDirectoryError: if results.json is damaged, or of other data.
@@ -151,18 +154,72 @@ class Experiment:
         """
         checkpoints = Checkpoints(directory.checkpoints)
         newest = checkpoints.newest()
-        results = self._resume(directory)
-        summaries = Summaries(directory.tensorboard, tuple(results["data"]["class_names"]))
-        try:
-            self._search(results, directory)
+
+        def work(results: dict[str, Any], summaries: Summaries) -> None:
+            save = lambda: directory.write_results(results)
+            self._comparison.search(results, save)
             trainer = self._teacher_trainer(results)
             if newest:
                 trainer.restore(*newest)
             self._train_teacher(trainer, checkpoints, results, directory, summaries)
             if trainer.failure:
                 results["status"] = "stopped"
-            else:
-                self._compare(trainer.best_theta, results, directory, summaries)
+                return
+            self._compare(self._comparison, trainer.best_theta, results, directory, summaries)
+
+        return self._run(directory, work)
+
+    def prepare_comparison(self, teacher: LoadedTeacher | None) -> Callable[..., dict[str, Any]]:
+        """Returns what compares the losses in a run directory, a loaded teacher's among them.
+
+        Raises:
+            ValueError: if the teacher does not fit the task.
+        """
+        rows = [*self._rows, self._frozen(teacher)] if teacher else list(self._rows)
+        if not rows:
+            raise ValueError("Experiment: rows is empty and there is no teacher to compare.")
+        return self._prepare(rows, teacher)
+
+    def prepare_lessons(self, teacher: LoadedTeacher) -> Callable[..., dict[str, Any]]:
+        """Returns what teaches students in a run directory, θ fixed, and saves each.
+
+        Raises:
+            ValueError: if the teacher does not fit the task.
+        """
+        return self._prepare([self._frozen(teacher)], teacher, keep_students=True)
+
+    def _prepare(
+        self, rows: list[Row], teacher: LoadedTeacher | None, keep_students: bool = False
+    ) -> Callable[..., dict[str, Any]]:
+        comparison = self._new_comparison(rows=rows)
+
+        def run(_: Experiment, directory: RunDirectory) -> dict[str, Any]:
+            def work(results: dict[str, Any], summaries: Summaries) -> None:
+                comparison.search(results, lambda: directory.write_results(results))
+                students = directory.students if keep_students else None
+                self._compare(comparison, [], results, directory, summaries, students)
+
+            return self._run(directory, work, teacher)
+
+        return run
+
+    def _frozen(self, teacher: LoadedTeacher) -> Row:
+        data = self._task.describe()
+        teacher.check_classes(data["class_names"])
+        build = lambda shapes, num_features: frozen_teacher(teacher, shapes, num_features)
+        return Row(TAUGHT, teacher.loss, self._taught.learning_rates, build)
+
+    def _run(
+        self,
+        directory: RunDirectory,
+        work: Callable[[dict[str, Any], Summaries], None],
+        teacher: LoadedTeacher | None = None,
+    ) -> dict[str, Any]:
+        results = self._resume(directory, teacher)
+        summaries = Summaries(directory.tensorboard, tuple(results["data"]["class_names"]))
+        try:
+            work(results, summaries)
+            if results["status"] == "running":
                 results["status"] = "complete"
         except KeyboardInterrupt:
             results["status"] = "interrupted"
@@ -173,18 +230,21 @@ class Experiment:
         plots.write_figures(directory.path)
         return results
 
-    def _resume(self, directory: RunDirectory) -> dict[str, Any]:
-        data = self._task.describe()
+    def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
+        given: dict[str, Any] = {"data": self._task.describe()}
+        if teacher is not None:
+            given["taught_by"] = {"path": str(teacher.path), "sha256": teacher.digest}
         results = directory.read_results()
-        if results and results["data"] != data:
-            raise RunDirectoryError(
-                f"{directory.path} holds a run on other data: {results['data']}, while here is "
-                f"{data}; give another --run_dir, or bring the data back."
-            )
+        for name, value in given.items():
+            if results and results.get(name) != value:
+                raise RunDirectoryError(
+                    f"{directory.path} holds a run of other {name}: {results.get(name)}, while "
+                    f"here is {value}; give another --run_dir, or bring back what it had."
+                )
         fresh = {
             "name": self.name,
             "versions": versions(),
-            "data": data,
+            **given,
             "budget": dataclasses.asdict(self._budget),
             "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
             "search": {},
@@ -196,67 +256,9 @@ class Experiment:
             results["resumed_with"] = versions()
         return results
 
-    def _build_teacher(self, row: Row) -> keras.Model | None:
-        if row.teacher is None:
-            return None
-        shapes = self._task.coefficient_shapes(row.loss)
-        return row.teacher(shapes, len(self._task.feature_names))
-
-    def _make_teaching(self, row: Row, learning_rate: float) -> Teaching:
-        return Teaching(
-            self._task,
-            row.loss,
-            self._recipe(learning_rate, self._budget.num_steps),
-            self._budget,
-            self._teachers[row.name],
-            warm_start_rule=self._recipe(
-                self._budget.warm_start_learning_rate, self._budget.num_steps
-            ),
-            **self._engine,
-        )
-
-    def _initial_theta(self, row: Row) -> list[tf.Tensor]:
-        teacher = self._teachers[row.name]
-        variables = teacher.trainable_variables if teacher is not None else []
-        return [tf.convert_to_tensor(v) for v in variables]
-
-    def _search(self, results: dict[str, Any], directory: RunDirectory) -> None:
-        """Chooses the learning rate of each row by its dev accuracy."""
-        trials = [(row, rate) for row in self._rows for rate in row.learning_rates]
-        total = len(trials) * self._search_seeds * self._budget.num_steps
-        with Progress("search of learning rates", total) as progress:
-            for row, rate in trials:
-                found = results["search"].setdefault(row.name, {})
-                if f"{rate:g}" in found:
-                    progress.steps(self._search_seeds * self._budget.num_steps)
-                    continue
-                start = time.perf_counter()
-                accuracies = [
-                    train_and_score(
-                        self._teaching[row.name, rate],
-                        self._initial_theta(row),
-                        student_seed("search", index, self._seed),
-                        ["dev"],
-                        progress.steps,
-                    )[0]["dev_accuracy"]
-                    for index in range(self._search_seeds)
-                ]
-                found[f"{rate:g}"] = float(np.mean(accuracies))
-                results["seconds"]["search"] += time.perf_counter() - start
-                progress.note(f"{row.name} at {rate:g}: dev accuracy {found[f'{rate:g}']:.4f}")
-                directory.write_results(results)
-
-    @staticmethod
-    def _learning_rate(row: Row, results: dict[str, Any]) -> float:
-        found = results["search"][row.name]
-        return max(row.learning_rates, key=lambda rate: found[f"{rate:g}"])
-
-    def _best_teaching(self, row: Row, results: dict[str, Any]) -> Teaching:
-        return self._teaching[row.name, self._learning_rate(row, results)]
-
     def _teacher_trainer(self, results: dict[str, Any]) -> TeacherTrainer:
         return TeacherTrainer(
-            self._best_teaching(self._taught, results),
+            self._comparison.best_teaching(self._taught, results),
             self._optimizer,
             self._teacher_schedule,
             self._trust_region,
@@ -327,67 +329,57 @@ class Experiment:
 
     def _compare(
         self,
+        comparison: Comparison,
         theta: list[tf.Tensor],
         results: dict[str, Any],
         directory: RunDirectory,
         summaries: Summaries,
+        students: pathlib.Path | None = None,
     ) -> None:
-        """Trains the students of the table, on seeds that no search and no teacher saw."""
-        cells = [(row, index) for row in self._rows for index in range(self._test_seeds)]
-        with Progress("comparison", len(cells) * self._budget.num_steps) as progress:
-            for row, index in cells:
-                students = results["rows"].setdefault(row.name, {}).setdefault("students", {})
-                seed = student_seed("test", index, self._seed)
-                if str(seed) in students:
-                    progress.steps(self._budget.num_steps)
-                    continue
-                parameters = theta if row is self._taught else self._initial_theta(row)
-                start = time.perf_counter()
-                student, lesson = train_and_score(
-                    self._best_teaching(row, results),
-                    parameters,
-                    seed,
-                    ["dev", "test"],
-                    progress.steps,
-                )
-                student |= {"training_loss": lesson.training_loss, "segment_starts": lesson.steps}
-                if row is self._taught and index == 0:
-                    teaching = self._best_teaching(row, results)
-                    values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
-                    self._write_coefficients(lesson, values, directory, summaries)
-                # Last, so that an interruption never leaves a student that is half written down.
-                students[str(seed)] = student
-                results["seconds"]["comparison"] += time.perf_counter() - start
-                progress.note(f"{row.name}: test accuracy {student['test_accuracy']:.4f}")
-                directory.write_results(results)
-        for row in self._rows:
-            students = results["rows"][row.name]["students"].values()
-            results["rows"][row.name] |= {
-                "learning_rate": self._learning_rate(row, results),
-                "test_error": summary([1 - student["test_accuracy"] for student in students]),
-                "dev_error": summary([1 - student["dev_accuracy"] for student in students]),
-                "seconds": summary([student["seconds"] for student in students]),
-            }
-        results["table"] = table(results["rows"])
+        """Trains the students of the table, and keeps what the first taught one was told."""
 
-    @staticmethod
-    def _write_coefficients(
-        lesson: Lesson,
-        coefficients: list[dict[str, tf.Tensor]],
-        directory: RunDirectory,
-        summaries: Summaries,
-    ) -> None:
-        values = [{name: t.numpy() for name, t in value.items()} for value in coefficients]
-        for step, value in zip(lesson.steps, values, strict=True):
-            summaries.coefficients("student", step, value)
-        with atomic_writer(directory.coefficients) as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                steps=np.array(lesson.steps),
-                state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
-                **{name: np.stack([value[name] for value in values]) for name in values[0]},
-            )
+        def on_lesson(row: Row, index: int, lesson: Lesson) -> None:
+            if row.name != TAUGHT:
+                return
+            if index == 0:
+                teaching = comparison.best_teaching(row, results)
+                values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
+                _write_coefficients(lesson, values, directory, summaries)
+            if students is not None:
+                _save_student(self._task, lesson, students / f"student-{index}")
+
+        comparison.run(
+            results, lambda: directory.write_results(results), {TAUGHT: theta}, on_lesson
+        )
+        write_text(directory.markdown, results["table"] + "\n")
+        write_text(directory.csv, comma_separated(results))
+
+
+def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
+    """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH."""
+    model = task.model(lesson.rollout.state)
+    path.parent.mkdir(exist_ok=True)
+    model.save(path.with_suffix(".keras"))
+    model.export(path, verbose=False)
+
+
+def _write_coefficients(
+    lesson: Lesson,
+    coefficients: list[Mapping[str, tf.Tensor]],
+    directory: RunDirectory,
+    summaries: Summaries,
+) -> None:
+    values = [{name: t.numpy() for name, t in value.items()} for value in coefficients]
+    for step, value in zip(lesson.steps, values, strict=True):
+        summaries.coefficients("student", step, value)
+    with atomic_writer(directory.coefficients) as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            steps=np.array(lesson.steps),
+            state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
+            **{name: np.stack([value[name] for value in values]) for name in values[0]},
+        )
 
 
 def default_run_directory(name: str) -> pathlib.Path:

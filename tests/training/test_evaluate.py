@@ -3,32 +3,9 @@ import pytest
 
 from tf_l2t.differentiation import SGD
 from tf_l2t.losses import CrossEntropy
-from tf_l2t.training.evaluate import Row, summary, table
+from tf_l2t.training.evaluate import Row
 from tf_l2t.training.recipe import Recipe, constant, cosine, steps
 from tf_l2t.training.seeds import student_seed
-
-
-def test_summary_is_mean_and_standard_error() -> None:
-    values = [0.01, 0.02, 0.06]
-    assert summary(values) == {
-        "mean": pytest.approx(0.03),
-        "standard_error": pytest.approx(np.std(values, ddof=1) / np.sqrt(3)),
-    }
-    assert summary([0.5])["standard_error"] is None
-
-
-def test_the_table_is_markdown_in_percent() -> None:
-    row = {
-        "test_error": {"mean": 0.01234, "standard_error": 0.0005},
-        "dev_error": {"mean": 0.02, "standard_error": None},
-        "learning_rate": 0.05,
-        "students": {"1": {}, "2": {}},
-        "seconds": {"mean": 3.14159, "standard_error": 0.1},
-    }
-    lines = table({"cross entropy": row}).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
-    assert cells == ["cross entropy", "1.23 ± 0.05", "2.00", "0.05", "2", "3.1"]
 
 
 @pytest.mark.parametrize("rates", [(), (0.1, 0.0), (-1.0,)])

@@ -17,7 +17,7 @@ class RunDirectoryError(ValueError):
 
 
 class RunDirectory:
-    """runs/NAME: config.gin, results.json, teacher/, checkpoints/, tensorboard/, figures/.
+    """runs/NAME and the names of what lies in it.
 
     Args:
         path: the directory; made by `claim`.
@@ -32,6 +32,21 @@ class RunDirectory:
         self.tensorboard = path / "tensorboard"
         self.figures = path / "figures"
         self.coefficients = path / "coefficients.npz"
+        self.markdown = path / "comparison.md"
+        self.csv = path / "comparison.csv"
+        self.students = path / "students"
+
+    def written(self) -> dict[str, str]:
+        """Returns what a user may want to open, of what is there, each with its place."""
+        places = {
+            "results": self.results,
+            "table": self.markdown,
+            "teacher": self.teacher,
+            "students": self.students,
+            "figures": self.figures,
+        }
+        found = {name: str(path) for name, path in places.items() if path.exists()}
+        return {**found, "TensorBoard": f"tensorboard --logdir {self.path}"}
 
     def claim(self, config: str) -> bool:
         """Makes the directory the run of a configuration.

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import gin
+import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
@@ -67,6 +69,7 @@ class Classification(Task):
         self.student = Student(student, source.input_shape, source.num_classes)
         self.measure = measure
         self._batch_size = batch_size
+        self._mean, self._std = mean, std
         self._gather = functools.partial(gather, mean=mean, std=std)
         self._splits = {
             name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
@@ -140,6 +143,22 @@ class Classification(Task):
     def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
         scores = self._scores[split](state.weights, state.variables)
         return {name: float(value) for name, value in scores.items()}
+
+    def model(self, state: StudentState) -> keras.Model:
+        """Returns the student with its normalisation before it: images as in the source -> logits.
+
+        Returns:
+            A Keras model: [batch, height, width, channels], uint8 in 0..255 or float as the
+            source has them -> logits [batch, classes].
+        """
+        images = self.source.train_images
+        whole = keras.Input(images.shape[1:], dtype=images.dtype.name, name="images")
+        inputs = keras.layers.Rescaling(1 / 255 if images.dtype == np.uint8 else 1.0)(whole)
+        scale = 1 / np.asarray(self._std if self._std is not None else 1.0)
+        offset = -np.asarray(self._mean if self._mean is not None else 0.0) * scale
+        inputs = keras.layers.Rescaling(scale.tolist(), offset.tolist())(inputs)
+        student = self.student.model_with(state.weights, state.variables)
+        return keras.Model(whole, student(inputs), name=student.name)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_l2t.differentiation.segments import Segment
@@ -68,6 +69,10 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
         """Returns the scores of a student on "train", "dev" or "test", "accuracy" among them."""
+
+    @abc.abstractmethod
+    def model(self, state: StudentState) -> keras.Model:
+        """Returns a trained student as a Keras model that reads the source's own inputs."""
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -1,9 +1,8 @@
-"""Comparison of losses: the same students, budgets and seeds for each."""
+"""A row of a comparison, and a student of it."""
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,40 +60,3 @@ def train_and_score(
         scores = teaching.task.evaluate(lesson.rollout.state, split)
         result |= {f"{split}_{name}": value for name, value in scores.items()}
     return result, lesson
-
-
-def summary(values: Sequence[float]) -> dict[str, float | None]:
-    """Returns mean and standard error over seeds; no error for a single one."""
-    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "standard_error": error}
-
-
-def table(rows: dict[str, dict[str, Any]]) -> str:
-    """Returns the comparison as a Markdown table, errors in percent ± standard error.
-
-    Args:
-        rows: by name, what results.json says of each.
-    """
-    header = ["loss", "test error %", "dev error %", "learning rate", "seeds", "seconds a student"]
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
-    for name, row in rows.items():
-        lines.append(
-            [
-                name,
-                _plus_minus(row["test_error"]),
-                _plus_minus(row["dev_error"]),
-                f"{row['learning_rate']:g}",
-                str(len(row["students"])),
-                f"{row['seconds']['mean']:.1f}",
-            ]
-        )
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
-
-
-def _plus_minus(value: dict[str, Any]) -> str:
-    mean, error = value["mean"], value["standard_error"]
-    return f"{100 * mean:.2f}" + ("" if error is None else f" ± {100 * error:.2f}")

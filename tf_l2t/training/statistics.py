@@ -1,0 +1,107 @@
+"""What a comparison says: means, standard errors, paired tests, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import scipy.stats
+
+
+def summary(values: Sequence[float]) -> dict[str, float | None]:
+    """Returns mean and standard error over seeds; no error for a single one."""
+    error = statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "standard_error": error}
+
+
+def paired_difference(values: Sequence[float], baseline: Sequence[float]) -> dict[str, Any]:
+    """Compares two rows seed by seed, since students of one seed share weights and batches.
+
+    Args:
+        values: of a row, one a seed.
+        baseline: of the row it is compared with, in the same order.
+
+    Returns:
+        "mean" and "standard_error" of the differences; "confidence_95", the ends of their 95 %
+        confidence interval, and "p", of Student's paired t-test, two-sided. Of a single seed,
+        or where all differences are the same, there is no test: these are None.
+    """
+    differences = [a - b for a, b in zip(values, baseline, strict=True)]
+    result: dict[str, Any] = {**summary(differences), "confidence_95": None, "p": None}
+    if result["standard_error"]:
+        test = scipy.stats.ttest_rel(values, baseline)
+        interval = test.confidence_interval(0.95)
+        result["confidence_95"] = [float(interval.low), float(interval.high)]
+        result["p"] = float(test.pvalue)
+    return result
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """Returns the comparison of a results.json as a Markdown table, errors in % ± standard error.
+
+    Where there is a baseline, each row has its difference from it, seed by seed, and the p of a
+    paired t-test.
+    """
+    baseline = results.get("baseline")
+    header = ["loss", "test error %", "dev error %"]
+    header += [f"minus {baseline}", "p"] if baseline else []
+    header += ["learning rate", "seeds", "seconds a student"]
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
+    for name, row in results["rows"].items():
+        difference = row.get("difference")
+        compared = [_signed(difference), _p(difference)] if baseline else []
+        lines.append(
+            [
+                name,
+                _plus_minus(row["test_error"]),
+                _plus_minus(row["dev_error"]),
+                *compared,
+                f"{row['learning_rate']:g}",
+                str(len(row["students"])),
+                f"{row['seconds']['mean']:.1f}",
+            ]
+        )
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
+
+
+def comma_separated(results: Mapping[str, Any]) -> str:
+    """Returns the comparison of a results.json as CSV: a line for each row, errors in [0, 1]."""
+    fields = ["test_error", "dev_error", "seconds"]
+    parts = ["mean", "standard_error"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["loss", "seeds", "learning_rate"]
+        + [f"{field}_{part}" for field in fields for part in parts]
+        + ["difference_mean", "difference_standard_error", "confidence_low", "confidence_high", "p"]
+    )
+    for name, row in results["rows"].items():
+        difference = row.get("difference", {})
+        low, high = difference.get("confidence_95") or (None, None)
+        writer.writerow(
+            [name, len(row["students"]), row["learning_rate"]]
+            + [row[field][part] for field in fields for part in parts]
+            + [difference.get(part) for part in parts]
+            + [low, high, difference.get("p")]
+        )
+    return text.getvalue()
+
+
+def _plus_minus(value: Mapping[str, Any]) -> str:
+    mean, error = value["mean"], value["standard_error"]
+    return f"{100 * mean:.2f}" + ("" if error is None else f" ± {100 * error:.2f}")
+
+
+def _signed(difference: Mapping[str, Any] | None) -> str:
+    return ("+" if difference["mean"] > 0 else "") + _plus_minus(difference) if difference else ""
+
+
+def _p(difference: Mapping[str, Any] | None) -> str:
+    return f"{difference['p']:.2g}" if difference and difference["p"] is not None else ""
