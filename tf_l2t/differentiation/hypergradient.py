@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tf_l2t.differentiation.graph_options import without_autograph
+from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.reverse import OuterGradient, ReverseResult, reverse
-from tf_l2t.differentiation.segments import CompiledSegments, Segment, cut
+from tf_l2t.differentiation.segments import CompiledSegments, ReplicatedSegments, Segment, cut
 from tf_l2t.differentiation.step import TrainingStep
 from tf_l2t.differentiation.trajectory import (
     Trajectory,
@@ -27,7 +28,8 @@ OnSegment = Callable[[Segment, StudentState, Nest, tf.Tensor], None]
 class RolloutResult(NamedTuple):
     """A student after its training, and what the reverse pass needs."""
 
-    state: StudentState
+    state: Any
+    """A `StudentState`; a tuple of them where the engine trains several students at once."""
     trajectory: Trajectory
 
 
@@ -41,6 +43,8 @@ class Engine:
         segment_length: steps of a segment, √T (at least 50 unless "recompute") if None.
         truncate: reverse through the last so many steps only; through all if None.
         jit_compile: whether XLA compiles the loops. It is slower on CPU.
+        replicas: devices that train a student each, side by side. Where there are several,
+            states, contexts and losses are tuples, one item for each of them.
 
     Raises:
         ValueError: for an unknown policy or a length below 1.
@@ -54,13 +58,19 @@ class Engine:
         segment_length: int | None = None,
         truncate: int | None = None,
         jit_compile: bool = False,
+        replicas: Replicas | None = None,
     ) -> None:
         check_storage(storage)
         for name, value in (("segment_length", segment_length), ("truncate", truncate)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}; None is the default.")
         self.step = step
-        self.segments = CompiledSegments(step, jit_compile)
+        self.replicated = replicas is not None and replicas.students_at_once > 1
+        self.segments = (
+            ReplicatedSegments(step, replicas, jit_compile)
+            if replicas is not None and self.replicated
+            else CompiledSegments(step, jit_compile)
+        )
         self._storage = storage
         self._segment_length = segment_length
         self._truncate = truncate
@@ -127,13 +137,24 @@ class Engine:
         on_segment: Callable[[int], None] | None = None,
     ) -> ReverseResult:
         """Runs the reverse pass over a recorded rollout and empties it; see `reverse.reverse`."""
+        return self.reverse_each(rollout, coefficients, [adjoint], on_segment)[0]
+
+    def reverse_each(
+        self,
+        rollout: RolloutResult,
+        coefficients: Nest,
+        adjoints: Sequence[list[tf.Tensor]],
+        on_segment: Callable[[int], None] | None = None,
+    ) -> list[ReverseResult]:
+        """Runs the same for all students of a rollout, side by side."""
+        states = rollout.state if self.replicated else [rollout.state]
         try:
             return reverse(
                 self.segments,
                 rollout.trajectory,
                 coefficients,
-                adjoint,
-                len(rollout.state.weights),
+                adjoints,
+                len(states[0].weights),
                 on_segment,
             )
         finally:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tf_l2t.differentiation.graph_options import without_memory_optimizer
-from tf_l2t.differentiation.segments import CompiledSegments, Segment
+from tf_l2t.differentiation.replicas import Each, Replicas
+from tf_l2t.differentiation.segments import CompiledSegments, ReplicatedSegments, Segment
 from tf_l2t.differentiation.step import floating
 from tf_l2t.differentiation.trajectory import Trajectory
 from tf_l2t.types import Nest, StudentState
@@ -35,45 +36,78 @@ class OuterGradient:
 
     Args:
         outer_loss: (weights, variables, chunk) -> scalar, chunk an int32 scalar; the loss is the
-            sum over the chunks, and only one is differentiated at a time.
+            sum over the chunks, and only one is differentiated at a time on each device.
         num_chunks: how many chunks there are.
         jit_compile: whether XLA compiles it.
+        replicas: the devices that the students or, if these split batches, the chunks are
+            spread over; the default device alone if None.
     """
 
-    def __init__(self, outer_loss: OuterLoss, num_chunks: int = 1, jit_compile: bool = False):
+    def __init__(
+        self,
+        outer_loss: OuterLoss,
+        num_chunks: int = 1,
+        jit_compile: bool = False,
+        replicas: Replicas | None = None,
+    ) -> None:
         self._outer_loss = outer_loss
         self._num_chunks = num_chunks
+        self._replicas = replicas or Replicas()
         self._compiled = tf.function(functools.partial(self._sum), jit_compile=jit_compile)
 
     def __call__(self, state: StudentState) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the value, and λ_T: one tensor for each of `floating(state)`."""
         with without_memory_optimizer():
-            value, gradients = self._compiled(state.weights, state.variables)
-        slots = [tf.zeros_like(slot) for slot in floating(state.slots)]
-        weights, variables = gradients[: len(state.weights)], gradients[len(state.weights) :]
-        return value, [*weights, *slots, *variables]
+            result = self._compiled(state.weights, state.variables)
+        return _with_slots(state, *result)
+
+    def of_each(self, states: Sequence[StudentState]) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+        """Returns the same for as many students as `replicas` trains at once, side by side."""
+        with without_memory_optimizer():
+            results = self._replicas.run(
+                self._compiled,
+                Each(state.weights for state in states),
+                Each(state.variables for state in states),
+            )
+        return [_with_slots(s, *result) for s, result in zip(states, results, strict=True)]
 
     def _sum(
         self, weights: list[tf.Tensor], variables: list[tf.Tensor]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        value, gradients = self._chunk(weights, variables, tf.constant(0))
-        if self._num_chunks == 1:
-            return value, gradients
+        num_rounds = -(-self._num_chunks // self._replicas.num_parts)
+        value, gradients = self._round(weights, variables, tf.constant(0))
+        if num_rounds > 1:
 
-        def body(i: tf.Tensor, value: tf.Tensor, gradients: list[tf.Tensor]) -> tuple:
-            more, contribution = self._chunk(weights, variables, i)
-            return (
-                i + 1,
-                value + more,
-                [a + b for a, b in zip(gradients, contribution, strict=True)],
+            def body(i: tf.Tensor, value: tf.Tensor, gradients: list[tf.Tensor]) -> tuple:
+                more, contribution = self._round(weights, variables, i)
+                total = [a + b for a, b in zip(gradients, contribution, strict=True)]
+                return i + 1, value + more, total
+
+            _, value, gradients = tf.while_loop(
+                lambda i, *_: i < num_rounds,
+                body,
+                (tf.constant(1), value, gradients),
+                maximum_iterations=num_rounds - 1,
             )
+        value, *gradients = self._replicas.workers.sum([value, *gradients])
+        return value, gradients
 
-        _, value, gradients = tf.while_loop(
-            lambda i, *_: i < self._num_chunks,
-            body,
-            (tf.constant(1), value, gradients),
-            maximum_iterations=self._num_chunks - 1,
-        )
+    def _round(
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], i: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Differentiates one chunk on each device of this process."""
+        num_parts = self._replicas.num_parts
+        if num_parts == 1:
+            return self._chunk(weights, variables, i)
+        found = []
+        for part, device in self._replicas.parts:
+            with tf.device(device):
+                chunk = i * num_parts + part
+                result = self._chunk(weights, variables, tf.minimum(chunk, self._num_chunks - 1))
+                found.append(
+                    [tf.where(chunk < self._num_chunks, x, 0) for x in (result[0], *result[1])]
+                )
+        value, *gradients = [tf.add_n(list(parts)) for parts in zip(*found, strict=True)]
         return value, gradients
 
     def _chunk(
@@ -89,14 +123,22 @@ class OuterGradient:
         return value, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
+def _with_slots(
+    state: StudentState, value: tf.Tensor, gradients: list[tf.Tensor]
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    slots = [tf.zeros_like(slot) for slot in floating(state.slots)]
+    weights, variables = gradients[: len(state.weights)], gradients[len(state.weights) :]
+    return value, [*weights, *slots, *variables]
+
+
 def reverse(
     segments: CompiledSegments,
     trajectory: Trajectory,
     coefficients: Nest,
-    adjoint: list[tf.Tensor],
+    adjoints: Sequence[list[tf.Tensor]],
     num_weights: int,
     on_segment: Callable[[int], None] | None = None,
-) -> ReverseResult:
+) -> list[ReverseResult]:
     """Runs the reverse pass over a recorded rollout.
 
         (λ_t, g_t) = VJP of F_t at z_t, applied to λ_{t+1};    dM/dΦ = Σ_t g_t
@@ -105,20 +147,24 @@ def reverse(
         segments: the compiled loops of the step that the rollout ran.
         trajectory: what the rollout recorded; it is emptied.
         coefficients: the nest of tensors to differentiate by.
-        adjoint: λ_T, one tensor for each of `floating(z_T)`.
+        adjoints: λ_T of each student of the rollout, one tensor for each of `floating(z_T)`.
         num_weights: how many of these belong to the weights; they come first.
         on_segment: called with the number of steps after each segment.
 
     Returns:
-        The gradients and the norms of the adjoint at both ends (L2T-DLF, equations (4), (5)).
+        The gradients and the norms of the adjoint at both ends (L2T-DLF, equations (4), (5)), of
+        each student.
     """
-    final_norm = tf.linalg.global_norm(adjoint[:num_weights])
-    gradients = [tf.zeros_like(tensor) for tensor in tf.nest.flatten(coefficients)]
+    final_norms = [tf.linalg.global_norm(adjoint[:num_weights]) for adjoint in adjoints]
+    zeros = [tf.zeros_like(tensor) for tensor in tf.nest.flatten(coefficients)]
+    replicated = isinstance(segments, ReplicatedSegments)
+    adjoint: Any = tuple(adjoints) if replicated else adjoints[0]
+    gradients: Any = tuple(zeros for _ in adjoints) if replicated else zeros
 
     def forward(segment: Segment, state: StudentState, context: Nest) -> tuple[StudentState, Any]:
         # Inside a tf.function nothing else makes this wait until the later steps are reversed,
         # and all of them at once would take the memory that recomputing is there to save.
-        with tf.control_dependencies([tf.identity(tensor) for tensor in adjoint]):
+        with tf.control_dependencies([tf.identity(x) for x in tf.nest.flatten(adjoint)]):
             state = tf.nest.map_structure(tf.identity, state)
         state, stack, _ = segments.forward(segment, state, coefficients, context, save=True)
         return state, stack
@@ -129,10 +175,13 @@ def reverse(
         )
         if on_segment:
             on_segment(segment.length)
-    initial = adjoint[:num_weights]
-    return ReverseResult(
-        tf.nest.pack_sequence_as(coefficients, gradients),
-        initial,
-        final_norm,
-        tf.linalg.global_norm(initial),
-    )
+    results = zip(adjoint, gradients, strict=True) if replicated else [(adjoint, gradients)]
+    return [
+        ReverseResult(
+            tf.nest.pack_sequence_as(coefficients, total),
+            initial[:num_weights],
+            final_norm,
+            tf.linalg.global_norm(initial[:num_weights]),
+        )
+        for (initial, total), final_norm in zip(results, final_norms, strict=True)
+    ]

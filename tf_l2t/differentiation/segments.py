@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
 from tf_l2t.differentiation.graph_options import without_memory_optimizer
+from tf_l2t.differentiation.replicas import Each, Replicas
 from tf_l2t.differentiation.step import TrainingStep
 from tf_l2t.types import Nest, StudentState
 
@@ -37,12 +38,16 @@ class CompiledSegments:
         self.step = step
         self._jit_compile = jit_compile
         # Partials, not methods: TensorFlow counts traces by function, and each step has its own.
-        self._forward = tf.function(functools.partial(_forward_loop, step), jit_compile=jit_compile)
-        self._reverse = tf.function(functools.partial(_reverse_loop, step), jit_compile=jit_compile)
+        self._run_forward = tf.function(
+            functools.partial(_forward_loop, step), jit_compile=jit_compile
+        )
+        self._run_reverse = tf.function(
+            functools.partial(_reverse_loop, step), jit_compile=jit_compile
+        )
 
     def forward(
-        self, segment: Segment, state: StudentState, coefficients: Nest, context: Nest, save: bool
-    ) -> tuple[StudentState, StudentState | None, tf.Tensor]:
+        self, segment: Segment, state: Any, coefficients: Nest, context: Nest, save: bool
+    ) -> tuple[Any, Any, Any]:
         """Runs the steps of a segment.
 
         Returns:
@@ -51,18 +56,20 @@ class CompiledSegments:
         """
         start, length = self._bounds(segment)
         with without_memory_optimizer():
-            state, stack, loss = self._forward(start, length, state, coefficients, context, save)
+            state, stack, loss = self._run_forward(
+                start, length, state, coefficients, context, save
+            )
         return state, (stack if save else None), loss
 
     def reverse(
         self,
         segment: Segment,
-        stack: StudentState,
+        stack: Any,
         coefficients: Nest,
         context: Nest,
-        adjoint: list[tf.Tensor],
-        gradients: list[tf.Tensor],
-    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        adjoint: Any,
+        gradients: Any,
+    ) -> tuple[Any, Any]:
         """Runs the vector-Jacobian products of a segment from its last step to its first.
 
         Returns:
@@ -70,13 +77,65 @@ class CompiledSegments:
         """
         start, length = self._bounds(segment)
         with without_memory_optimizer():
-            return self._reverse(start, length, stack, coefficients, context, adjoint, gradients)
+            return self._run_reverse(
+                start, length, stack, coefficients, context, adjoint, gradients
+            )
 
     def _bounds(self, segment: Segment) -> tuple[tf.Tensor, tf.Tensor | int]:
         # XLA wants the length of a loop at compile time; elsewhere a tensor saves a trace.
         static = self._jit_compile or not tf.executing_eagerly()
         length = segment.length if static else tf.constant(segment.length)
         return tf.constant(segment.start), length
+
+
+class ReplicatedSegments(CompiledSegments):
+    """The same loops for several students, each on its own device: states and all that belongs
+    to a student come as tuples, one item for each student.
+
+    Args:
+        step: the training step.
+        replicas: the devices.
+        jit_compile: whether XLA compiles the loops.
+    """
+
+    def __init__(self, step: TrainingStep, replicas: Replicas, jit_compile: bool = False) -> None:
+        super().__init__(step, jit_compile)
+        self._replicas = replicas
+
+    def forward(
+        self, segment: Segment, state: Any, coefficients: Nest, context: Nest, save: bool
+    ) -> tuple[Any, Any, Any]:
+        start, length = self._bounds(segment)
+        with without_memory_optimizer():
+            results = self._replicas.run(
+                self._run_forward, start, length, Each(state), coefficients, Each(context), save
+            )
+        states, stacks, losses = zip(*results, strict=True)
+        return states, (stacks if save else None), losses
+
+    def reverse(
+        self,
+        segment: Segment,
+        stack: Any,
+        coefficients: Nest,
+        context: Nest,
+        adjoint: Any,
+        gradients: Any,
+    ) -> tuple[Any, Any]:
+        start, length = self._bounds(segment)
+        with without_memory_optimizer():
+            results = self._replicas.run(
+                self._run_reverse,
+                start,
+                length,
+                Each(stack),
+                coefficients,
+                Each(context),
+                Each(adjoint),
+                Each(gradients),
+            )
+        adjoints, totals = zip(*results, strict=True)
+        return adjoints, totals
 
 
 def _forward_loop(
