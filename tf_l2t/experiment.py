@@ -22,6 +22,7 @@ from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.files import atomic_writer, write_text
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
+from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.frozen import frozen_teacher
@@ -71,6 +72,7 @@ class Experiment:
         test_seeds: students of each row of the table.
         seed: of the run, from 0 to 49; two runs of different seeds share no student.
         checkpoint_every: teacher steps between two checkpoints.
+        distribution: the devices that work is spread over.
         storage: where a rollout waits for its reverse pass; see `Engine`.
         truncate: reverse through the last so many steps only; through all if None.
         jit_compile: whether XLA compiles the training of students.
@@ -98,6 +100,7 @@ class Experiment:
         test_seeds: int = 3,
         seed: int = 0,
         checkpoint_every: int = 1,
+        distribution: Distribution | None = None,
         storage: str = "memory",
         truncate: int | None = None,
         jit_compile: bool = False,
@@ -131,6 +134,7 @@ class Experiment:
         self._seed = seed
         self._checkpoint_every = checkpoint_every
         self._rows = rows
+        self.replicas = (distribution or Distribution()).replicas
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         self._new_comparison = functools.partial(
             Comparison,
@@ -141,6 +145,7 @@ class Experiment:
             test_seeds=test_seeds,
             run_seed=seed,
             baseline=baseline,
+            replicas=self.replicas,
             engine={"storage": storage, "truncate": truncate, "jit_compile": jit_compile},
         )
         self._comparison = self._new_comparison(rows=[*rows, self._taught])

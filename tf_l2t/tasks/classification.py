@@ -24,6 +24,9 @@ from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.state_features import feature_names, observation, precision_per_class
 from tf_l2t.types import Batch, Nest, Outputs, StudentState
 
+# On one machine; of so many the order of the examples is kept at hand.
+_STUDENTS_AT_ONCE = 16
+
 
 @gin.register(module="tf_l2t")
 class Classification(Task):
@@ -68,7 +71,7 @@ class Classification(Task):
         self.feature_names = feature_names(source.class_names)
         self.student = Student(student, source.input_shape, source.num_classes)
         self.measure = measure
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._mean, self._std = mean, std
         self._gather = functools.partial(gather, mean=mean, std=std)
         self._splits = {
@@ -76,7 +79,9 @@ class Classification(Task):
             for name, (images, labels) in split(source, dev_size, split_seed)._asdict().items()
         }
         BatchIndices(self.num_examples("train"), batch_size, seed=0)
-        self._batches: dict[int, BatchIndices] = {}
+        self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
+            functools.partial(BatchIndices, self.num_examples("train"), batch_size)
+        )
         self._chunk_size = min(chunk_size, self.num_examples("dev"))
         self.num_dev_chunks = -(-self.num_examples("dev") // self._chunk_size)
         self._observed = {
@@ -109,14 +114,13 @@ class Classification(Task):
         return self.student.initial(seed)
 
     def context(self, segment: Segment, seed: int) -> Nest:
-        if seed not in self._batches:
-            # One student trains at a time; the permutations of the last one are not needed again.
-            self._batches = {seed: BatchIndices(self.num_examples("train"), self._batch_size, seed)}
-        rows = self._batches[seed].rows(segment.start, segment.length)
+        rows = self._batches(seed).rows(segment.start, segment.length)
         return {"rows": tf.constant(rows), "first": tf.constant(segment.start)}
 
-    def batch(self, t: tf.Tensor, context: Nest) -> Batch:
-        return self._gather(self._splits["train"], context["rows"][t - context["first"]])
+    def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
+        start, stop = (self.batch_size * k // num_parts for k in (part, part + 1))
+        rows = context["rows"][t - context["first"]]
+        return self._gather(self._splits["train"], rows[start:stop] if num_parts > 1 else rows)
 
     def forward(
         self,
@@ -140,9 +144,8 @@ class Classification(Task):
     def observe(self, state: StudentState) -> tf.Tensor:
         return self._observe(state.weights, state.variables)
 
-    def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
-        scores = self._scores[split](state.weights, state.variables)
-        return {name: float(value) for name, value in scores.items()}
+    def scores(self, state: StudentState, split: str) -> dict[str, tf.Tensor]:
+        return self._scores[split](state.weights, state.variables)
 
     def model(self, state: StudentState) -> keras.Model:
         """Returns the student with its normalisation before it: images as in the source -> logits.
@@ -168,7 +171,7 @@ class Classification(Task):
             "examples": {name: self.num_examples(name) for name in self._splits},
             "student": self.student.model.name,
             "student_weights": self.student.num_weights,
-            "batch_size": self._batch_size,
+            "batch_size": self.batch_size,
             "measure": type(self.measure).__name__,
         }
 

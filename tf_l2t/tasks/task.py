@@ -17,10 +17,12 @@ class Task(abc.ABC):
     """Everything that teaching needs to know of a problem; nothing here knows of a teacher.
 
     Attributes:
+        batch_size: examples of a training batch.
         num_dev_chunks: in how many chunks `dev_loss` goes through the dev data.
         feature_names: a name for each entry of a teacher's state vector.
     """
 
+    batch_size: int
     num_dev_chunks: int
     feature_names: tuple[str, ...]
 
@@ -37,8 +39,8 @@ class Task(abc.ABC):
         """Returns what `batch` needs for the steps of a segment, for the student of a seed."""
 
     @abc.abstractmethod
-    def batch(self, t: tf.Tensor, context: Nest) -> Batch:
-        """Returns the training batch of step t (int32 scalar)."""
+    def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
+        """Returns the training batch of step t (int32 scalar), or a part of it."""
 
     @abc.abstractmethod
     def forward(
@@ -67,8 +69,12 @@ class Task(abc.ABC):
         """Returns the entries of the state vector that follow t/T, float32 [|s| - 1]."""
 
     @abc.abstractmethod
-    def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
+    def scores(self, state: StudentState, split: str) -> dict[str, tf.Tensor]:
         """Returns the scores of a student on "train", "dev" or "test", "accuracy" among them."""
+
+    def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
+        """Returns the scores of a student as numbers."""
+        return {name: float(value) for name, value in self.scores(state, split).items()}
 
     @abc.abstractmethod
     def model(self, state: StudentState) -> keras.Model:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.tasks.task import Task
 from tf_l2t.training.evaluate import Row, train_and_score
 from tf_l2t.training.progress import Progress
@@ -36,6 +38,7 @@ class Comparison:
         test_seeds: students of each row of the table.
         run_seed: decides which students these are.
         baseline: name of the row that the others are compared with, pair by pair.
+        replicas: the devices that students are spread over.
         engine: storage, truncate and jit_compile of `Teaching`.
 
     Raises:
@@ -53,6 +56,7 @@ class Comparison:
         test_seeds: int,
         run_seed: int,
         baseline: str | None = None,
+        replicas: Replicas,
         engine: Mapping[str, Any],
     ) -> None:
         names = [row.name for row in rows]
@@ -66,6 +70,7 @@ class Comparison:
         self._test_seeds = test_seeds
         self._run_seed = run_seed
         self._baseline = baseline
+        self._replicas = replicas
         self._engine = dict(engine)
         self.teachers = {row.name: self._build_teacher(row) for row in rows}
         # Built here, so that what cannot work is found before any work is done.
@@ -114,16 +119,15 @@ class Comparison:
                     progress.steps(steps)
                     continue
                 start = time.perf_counter()
-                accuracies = [
-                    train_and_score(
-                        self._teaching[row.name, rate],
-                        self._theta(row, theta),
-                        student_seed("search", index, self._run_seed),
-                        ["dev"],
-                        progress.steps,
-                    )[0]["dev_accuracy"]
-                    for index in range(self._search_seeds)
-                ]
+                seeds = self._seeds("search", self._search_seeds)
+                students = train_and_score(
+                    self._teaching[row.name, rate],
+                    self._theta(row, theta),
+                    seeds,
+                    ["dev"],
+                    progress.steps,
+                )
+                accuracies = [student["dev_accuracy"] for student in students]
                 found[f"{rate:g}"] = float(np.mean(accuracies))
                 results["seconds"]["search"] += time.perf_counter() - start
                 progress.note(f"{row.name} at {rate:g}: dev accuracy {found[f'{rate:g}']:.4f}")
@@ -144,30 +148,30 @@ class Comparison:
             theta: parameters of teachers by the name of the row; else those they start from.
             on_lesson: called with row, index of the student and lesson before it is noted down.
         """
-        cells = [(row, index) for row in self.rows for index in range(self._test_seeds)]
-        with Progress("comparison", len(cells) * self._budget.num_steps) as progress:
-            for row, index in cells:
+        seeds = self._seeds("test", self._test_seeds)
+        total = len(self.rows) * len(seeds) * self._budget.num_steps
+        with Progress("comparison", total) as progress:
+            for row in self.rows:
                 students = results["rows"].setdefault(row.name, {}).setdefault("students", {})
-                seed = student_seed("test", index, self._run_seed)
-                if str(seed) in students:
-                    progress.steps(self._budget.num_steps)
-                    continue
-                start = time.perf_counter()
-                student, lesson = train_and_score(
-                    self.best_teaching(row, results),
-                    self._theta(row, theta),
-                    seed,
-                    ["dev", "test"],
-                    progress.steps,
-                )
-                student |= {"training_loss": lesson.training_loss, "segment_starts": lesson.steps}
-                if on_lesson:
-                    on_lesson(row, index, lesson)
-                # Last, so that an interruption never leaves a student that is half written down.
-                students[str(seed)] = student
-                results["seconds"]["comparison"] += time.perf_counter() - start
-                progress.note(f"{row.name}: test accuracy {student['test_accuracy']:.4f}")
-                save()
+                missing = [seed for seed in seeds if str(seed) not in students]
+                progress.steps((len(seeds) - len(missing)) * self._budget.num_steps)
+                for start in range(0, len(missing), self._replicas.count):
+                    begun = time.perf_counter()
+                    together = missing[start : start + self._replicas.count]
+                    found = train_and_score(
+                        self.best_teaching(row, results),
+                        self._theta(row, theta),
+                        together,
+                        ["dev", "test"],
+                        progress.steps,
+                        functools.partial(_numbered, on_lesson, row, seeds),
+                    )
+                    # Last, so that an interruption never leaves one that is half written down.
+                    for seed, student in zip(together, found, strict=True):
+                        students[str(seed)] = student
+                        progress.note(f"{row.name}: test accuracy {student['test_accuracy']:.4f}")
+                    results["seconds"]["comparison"] += time.perf_counter() - begun
+                    save()
         self._summarise(results)
 
     def _summarise(self, results: dict[str, Any]) -> None:
@@ -192,6 +196,9 @@ class Comparison:
                     )
         results["table"] = table(results)
 
+    def _seeds(self, role: str, count: int) -> list[int]:
+        return [student_seed(role, index, self._run_seed) for index in range(count)]
+
     def _theta(self, row: Row, theta: Mapping[str, list[tf.Tensor]] | None) -> list[tf.Tensor]:
         if theta is not None and row.name in theta:
             return theta[row.name]
@@ -213,5 +220,13 @@ class Comparison:
             warm_start_rule=self._recipe(
                 self._budget.warm_start_learning_rate, self._budget.num_steps
             ),
+            replicas=self._replicas,
             **self._engine,
         )
+
+
+def _numbered(
+    on_lesson: OnLesson | None, row: Row, seeds: list[int], seed: int, lesson: Lesson
+) -> None:
+    if on_lesson:
+        on_lesson(row, seeds.index(seed), lesson)

@@ -43,20 +43,48 @@ class Row:
 def train_and_score(
     teaching: Teaching,
     theta: list[tf.Tensor],
-    seed: int,
+    seeds: Sequence[int],
     splits: Sequence[str],
     on_steps: Callable[[int], None] | None = None,
-) -> tuple[dict[str, Any], Lesson]:
-    """Trains the student of a seed and measures it.
+    on_lesson: Callable[[int, Lesson], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Trains the students of some seeds, spread over all replicas, and measures them.
+
+    Args:
+        teaching: how they are taught.
+        theta: the teacher's parameters; [] without a teacher.
+        seeds: one a student.
+        splits: what to measure them on.
+        on_steps: called with numbers of student steps done.
+        on_lesson: called with seed and lesson of each student that this process trained.
 
     Returns:
-        {"seconds": …, "dev_accuracy": …, …} with every score of every split, and the lesson.
+        {"seconds": …, "training_loss": …, "segment_starts": …, "dev_accuracy": …, …} for each
+        seed, with every score of every split; seconds of wall time, shared with the students
+        that were trained side by side.
     """
-    start = time.perf_counter()
-    lesson = teaching.roll_out(theta, seed, on_steps=on_steps)
-    tf.nest.map_structure(lambda tensor: tensor.numpy(), lesson.rollout.state.weights[-1])
-    result: dict[str, Any] = {"seconds": time.perf_counter() - start}
-    for split in splits:
-        scores = teaching.task.evaluate(lesson.rollout.state, split)
-        result |= {f"{split}_{name}": value for name, value in scores.items()}
-    return result, lesson
+    found: dict[int, dict[str, Any]] = {}
+    for here in teaching.replicas.share(seeds):
+        if not here:
+            continue
+        start = time.perf_counter()
+        lessons = teaching.roll_out_each(theta, here, on_steps=on_steps)
+        lessons[-1].rollout.state.weights[-1].numpy()
+        seconds = time.perf_counter() - start
+        scores = {split: teaching.evaluate_each(lessons, split) for split in splits}
+        for k, (seed, lesson) in enumerate(zip(here, lessons, strict=True)):
+            if on_lesson:
+                on_lesson(seed, lesson)
+            found[seed] = {
+                "seconds": seconds,
+                "training_loss": lesson.training_loss,
+                "segment_starts": lesson.steps,
+                **{
+                    f"{split}_{name}": value
+                    for split in splits
+                    for name, value in scores[split][k].items()
+                },
+            }
+    for others in teaching.replicas.workers.gather([[*item] for item in found.items()]):
+        found |= dict(others)
+    return [found[seed] for seed in seeds]

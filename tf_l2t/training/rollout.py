@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.hypergradient import Engine, RolloutResult
+from tf_l2t.differentiation.replicas import Each, Replicas
+from tf_l2t.differentiation.reverse import OuterGradient, ReverseResult
 from tf_l2t.differentiation.segments import Segment
-from tf_l2t.differentiation.step import TrainingStep
+from tf_l2t.differentiation.step import TrainingStep, floating
 from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.state_features import state_vector
+from tf_l2t.training.budget import Budget
 from tf_l2t.types import Batch, Nest, StudentState
 
 
@@ -25,7 +27,8 @@ class TaughtBatch(NamedTuple):
     """What the training step reads at step t."""
 
     t: tf.Tensor
-    examples: Batch
+    examples: list[Batch]
+    """One for each part of the batch that this process works on."""
     state_vector: tf.Tensor
     """s_t, [|s|]; empty where there is no teacher."""
     dropout_seed: tf.Tensor
@@ -44,43 +47,6 @@ class Lesson(NamedTuple):
     """s_t at the first step of each segment; empty where there is no teacher."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """How long every student trains, whatever its loss.
-
-    Attributes:
-        num_steps: T.
-        warm_start_steps: the first so many of them are with cross entropy and without a teacher,
-            the same for every loss; what follows starts with fresh slots of the update rule.
-        warm_start_learning_rate: peak learning rate of these steps.
-        observe_every: steps between two measurements of the state vector. It is also the length
-            of a segment, the least that `storage="recompute"` holds at a time.
-
-    Raises:
-        ValueError: for a value that leaves no step to teach.
-    """
-
-    num_steps: int
-    warm_start_steps: int = 0
-    warm_start_learning_rate: float = 0.05
-    observe_every: int = 50
-
-    def __post_init__(self) -> None:
-        whole_number("Budget", "num_steps", self.num_steps, 1)
-        whole_number("Budget", "observe_every", self.observe_every, 1)
-        whole_number("Budget", "warm_start_steps", self.warm_start_steps, 0)
-        if self.warm_start_steps >= self.num_steps:
-            raise ValueError(
-                f"Budget: warm_start_steps must be below num_steps={self.num_steps}, got "
-                f"{self.warm_start_steps}; leave steps to teach."
-            )
-        if self.warm_start_learning_rate <= 0:
-            raise ValueError(
-                "Budget: warm_start_learning_rate must be positive, got "
-                f"{self.warm_start_learning_rate}."
-            )
-
-
 class Teaching:
     """Trains students of a task with one loss, fixed or set by a teacher.
 
@@ -91,7 +57,11 @@ class Teaching:
         budget: for how long.
         teacher: sets the coefficients of a taught loss; None for a fixed loss.
         warm_start_rule: like `update_rule`, for the steps of the warm start.
+        replicas: the devices to spread students, or the batches of a student, over.
         storage, truncate, jit_compile: see `Engine`.
+
+    Raises:
+        ValueError: if batches are to be split into more parts than they have examples.
     """
 
     def __init__(
@@ -103,12 +73,19 @@ class Teaching:
         teacher: keras.Model | None = None,
         *,
         warm_start_rule: UpdateRule | None = None,
+        replicas: Replicas | None = None,
         storage: str = "memory",
         truncate: int | None = None,
         jit_compile: bool = False,
     ) -> None:
         if jit_compile:
             task.check_jit_compile()
+        self.replicas = replicas or Replicas()
+        if task.batch_size < self.replicas.num_parts:
+            raise ValueError(
+                f"batch_size={task.batch_size} cannot be split over {self.replicas.num_parts} "
+                "replicas; take larger batches, or Distribution.replicas = 'students'."
+            )
         self.task = task
         self.budget = budget
         self.teacher = teacher
@@ -119,7 +96,12 @@ class Teaching:
             segment_length=budget.observe_every,
             truncate=truncate,
             jit_compile=jit_compile,
+            replicas=self.replicas,
         )
+        self._observe = tf.function(
+            lambda weights, variables: task.observe(StudentState(weights, (), variables))
+        )
+        self._scores: dict[str, Callable] = {}
         self._warm_start = None
         if budget.warm_start_steps:
             assert warm_start_rule is not None
@@ -128,6 +110,7 @@ class Teaching:
                 CrossEntropy(),
                 warm_start_rule,
                 dataclasses.replace(budget, warm_start_steps=0),
+                replicas=replicas,
                 jit_compile=jit_compile,
             )
 
@@ -138,7 +121,7 @@ class Teaching:
         *,
         record: bool = False,
         on_steps: Callable[[int], None] | None = None,
-        on_segment: Callable[[Segment, StudentState], None] | None = None,
+        on_segment: Callable[[Segment, Any], None] | None = None,
     ) -> Lesson:
         """Trains the student of a seed from its first step to its last.
 
@@ -149,31 +132,96 @@ class Teaching:
             on_steps: called with the number of steps after each segment.
             on_segment: called with a segment and the state before it.
         """
-        state, start = self._start(seed, on_steps)
-        lesson = Lesson(RolloutResult(state, None), [], [], [])  # type: ignore[arg-type]
+        return self.roll_out_each(
+            theta, [seed], record=record, on_steps=on_steps, on_segment=on_segment
+        )[0]
 
-        def after_segment(
-            segment: Segment, before: StudentState, context: Nest, loss: tf.Tensor
-        ) -> None:
-            lesson.steps.append(segment.start)
-            lesson.training_loss.append(float(loss))
-            if self.teacher is not None:
-                lesson.state_vectors.append(self._state_vector(segment.start, context["observed"]))
+    def roll_out_each(
+        self,
+        theta: list[tf.Tensor],
+        seeds: Sequence[int],
+        *,
+        record: bool = False,
+        on_steps: Callable[[int], None] | None = None,
+        on_segment: Callable[[Segment, Any], None] | None = None,
+    ) -> list[Lesson]:
+        """Trains the students of some seeds side by side, at most `replicas.students_at_once`.
+
+        Args are those of `roll_out`. Devices that have no student of their own repeat the first,
+        whose steps are not counted twice.
+        """
+        seeds = [*seeds]
+        count = len(seeds)
+        seeds += seeds[:1] * (self.replicas.students_at_once - count)
+        state, start = self._start(seeds, count, on_steps)
+        lessons = [Lesson(None, [], [], []) for _ in seeds]  # type: ignore[arg-type]
+
+        def after_segment(segment: Segment, before: Any, context: Nest, loss: Nest) -> None:
+            for lesson, seen, value in zip(
+                lessons, self._unpack(context), self._unpack(loss), strict=True
+            ):
+                lesson.steps.append(segment.start)
+                lesson.training_loss.append(self._mean_loss(value))
+                if self.teacher is not None:
+                    vector = self._state_vector(segment.start, seen["observed"])
+                    lesson.state_vectors.append(vector)
             if on_segment:
                 on_segment(segment, before)
             if on_steps:
-                on_steps(segment.length)
+                on_steps(count * segment.length)
 
         rollout = self.engine.roll_out(
             state,
             theta,
             self.budget.num_steps,
             start=start,
-            context_fn=lambda segment, state: self._context(segment, state, seed),
+            context_fn=lambda segment, state: self._contexts(segment, state, seeds),
             record=record,
             on_segment=after_segment,
         )
-        return lesson._replace(rollout=rollout)
+        states = self._unpack(rollout.state)
+        return [
+            lesson._replace(rollout=RolloutResult(state, rollout.trajectory))
+            for lesson, state in zip(lessons, states, strict=True)
+        ][:count]
+
+    def reverse_each(
+        self,
+        lessons: Sequence[Lesson],
+        theta: list[tf.Tensor],
+        outer: OuterGradient,
+        on_steps: Callable[[int], None] | None = None,
+    ) -> list[tuple[tf.Tensor, ReverseResult]]:
+        """Differentiates an outer loss of students that were rolled out together and recorded.
+
+        Returns:
+            The outer loss of each, and what the reverse pass gave.
+        """
+        count = len(lessons)
+        lessons = [*lessons, *[lessons[0]] * (self.replicas.students_at_once - count)]
+        states = [lesson.rollout.state for lesson in lessons]
+        trajectory = lessons[0].rollout.trajectory
+        with trajectory.closed_on_error():
+            ends = outer.of_each(states)
+        results = self.engine.reverse_each(
+            RolloutResult(self._pack(states), trajectory),
+            theta,
+            [adjoint for _, adjoint in ends],
+            on_segment=lambda steps: on_steps(count * steps) if on_steps else None,
+        )
+        return [(value, result) for (value, _), result in zip(ends, results, strict=True)][:count]
+
+    def evaluate_each(self, lessons: Sequence[Lesson], split: str) -> list[dict[str, float]]:
+        """Returns the scores on a split of students that were rolled out together."""
+        if split not in self._scores:
+            self._scores[split] = tf.function(
+                lambda weights, variables: self.task.scores(
+                    StudentState(weights, (), variables), split
+                )
+            )
+        states = [lesson.rollout.state for lesson in lessons]
+        found = self._run_each(self._scores[split], states)
+        return [{name: float(value) for name, value in scores.items()} for scores in found]
 
     def coefficients(self, theta: list[tf.Tensor], state_vector: tf.Tensor) -> Nest:
         """Returns what the teacher with parameters θ sets at a state vector, [|s|]."""
@@ -185,38 +233,71 @@ class Teaching:
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
         state = self.engine.step.initial_state(*self.task.initial(seed=0))
-        context = self._context(Segment(0, 1), state, seed=0)
-        batch = self._batch(tf.constant(0), context)
-        self._inner_loss(state.weights, state.variables, theta, batch)
-
-    def _start(self, seed: int, on_steps: Callable[[int], None] | None) -> tuple[StudentState, int]:
-        state = self.engine.step.initial_state(*self.task.initial(seed))
-        if self._warm_start is None:
-            return state, 0
-        warm = self._warm_start
-        steps = self.budget.warm_start_steps
-        rollout = warm.engine.roll_out(
-            warm.engine.step.initial_state(state.weights, state.variables),
-            [],
-            steps,
-            context_fn=lambda segment, state: warm._context(segment, state, seed),
-            record=False,
-            on_segment=lambda segment, *_: on_steps(segment.length) if on_steps else None,
-        )
-        return state._replace(
-            weights=rollout.state.weights, variables=rollout.state.variables
-        ), steps
-
-    def _context(self, segment: Segment, state: StudentState, seed: int) -> Nest:
-        context = {"task": self.task.context(segment, seed), "seed": tf.constant(seed, tf.int32)}
+        context = self._context(Segment(0, 1), 0)
         if self.teacher is not None:
             context["observed"] = self.task.observe(state)
-        return context
+        batch = self._batch(tf.constant(0), context)
+        self._local_loss(state.weights, state.variables, theta, batch)
+
+    def _start(
+        self, seeds: list[int], count: int, on_steps: Callable[[int], None] | None
+    ) -> tuple[Any, int]:
+        initial = [self.task.initial(seed) for seed in seeds]
+        if self._warm_start is None:
+            return self._pack([self.engine.step.initial_state(*pair) for pair in initial]), 0
+        warm, steps = self._warm_start, self.budget.warm_start_steps
+        rollout = warm.engine.roll_out(
+            self._pack([warm.engine.step.initial_state(*pair) for pair in initial]),
+            [],
+            steps,
+            context_fn=lambda segment, state: warm._contexts(segment, state, seeds),
+            record=False,
+            on_segment=lambda segment, *_: on_steps(count * segment.length) if on_steps else None,
+        )
+        warmed = [
+            self.engine.step.initial_state(state.weights, state.variables)
+            for state in self._unpack(rollout.state)
+        ]
+        return self._pack(warmed), steps
+
+    def _pack(self, items: Sequence[Any]) -> Any:
+        """Returns the items of all students as the engine takes them."""
+        return tuple(items) if self.engine.replicated else items[0]
+
+    def _unpack(self, items: Any) -> Sequence[Any]:
+        return items if self.engine.replicated else [items]
+
+    def _run_each(self, function: Callable, states: Sequence[StudentState]) -> list[Any]:
+        """Calls a function of weights and variables for each student, side by side."""
+        missing = self.replicas.students_at_once - len(states)
+        padded = [*states, *[states[0]] * missing]
+        return self.replicas.run(
+            function,
+            Each(state.weights for state in padded),
+            Each(state.variables for state in padded),
+        )[: len(states)]
+
+    def _contexts(self, segment: Segment, state: Any, seeds: Sequence[int]) -> Nest:
+        contexts = [self._context(segment, seed) for seed in seeds]
+        if self.teacher is not None:
+            observed = self._run_each(self._observe, self._unpack(state))
+            contexts = [
+                {**context, "observed": seen}
+                for context, seen in zip(contexts, observed, strict=True)
+            ]
+        return self._pack(contexts)
+
+    def _context(self, segment: Segment, seed: int) -> dict[str, Nest]:
+        return {"task": self.task.context(segment, seed), "seed": tf.constant(seed, tf.int32)}
 
     def _batch(self, t: tf.Tensor, context: Nest) -> TaughtBatch:
+        num_parts = self.replicas.num_parts
         return TaughtBatch(
             t,
-            self.task.batch(t, context["task"]),
+            [
+                self.task.batch(t, context["task"], part, num_parts)
+                for part, _ in self.replicas.parts
+            ],
             self._state_vector(t, context["observed"]) if self.teacher is not None else t,
             tf.stack([context["seed"], t]),
         )
@@ -231,12 +312,55 @@ class Teaching:
         theta: list[tf.Tensor],
         batch: TaughtBatch,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns the mean loss of the batch, whose derivatives are those of the whole batch.
+
+        With several workers the value is this worker's part of it.
+        """
+        if self.replicas.num_parts == 1:
+            return self._local_loss(weights, variables, theta, batch)
+        workers = self.replicas.workers
+        copied = workers.copy_in([*weights, *theta, *floating(variables)])
+        weights, rest = copied[: len(weights)], copied[len(weights) :]
+        theta, floats = rest[: len(theta)], iter(rest[len(theta) :])
+        variables = [next(floats) if v.dtype.is_floating else v for v in variables]
+        loss, variables = self._local_loss(weights, variables, theta, batch)
+        floats = iter(workers.sum_out(floating(variables)))
+        return loss, [next(floats) if v.dtype.is_floating else v for v in variables]
+
+    def _local_loss(
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        theta: list[tf.Tensor],
+        batch: TaughtBatch,
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         if self.teacher is None:
             coefficients = self._loss.schedule(batch.t)
         else:
             coefficients = self.coefficients(theta, batch.state_vector)
-        outputs, variables, penalty = self.task.forward(
-            weights, variables, batch.examples, training=True, seed=batch.dropout_seed
+        num_parts = self.replicas.num_parts
+        found = []
+        for examples, (part, device) in zip(batch.examples, self.replicas.parts, strict=True):
+            seed = batch.dropout_seed
+            if part:
+                seed = tf.random.experimental.stateless_fold_in(seed, part)
+            with tf.device(device):
+                outputs, updated, penalty = self.task.forward(
+                    weights, variables, examples, training=True, seed=seed
+                )
+                loss = tf.reduce_mean(self._loss(outputs, examples.targets, coefficients))
+            if num_parts == 1:
+                return loss + penalty, updated
+            share = tf.nest.flatten(examples.targets)[0].shape[0] / self.task.batch_size
+            found.append((loss * share + penalty / num_parts, updated))
+        losses, updates = zip(*found, strict=True)
+        # Each part has its own statistics of a batch norm; the moving ones take their mean.
+        mean = lambda *parts: (
+            tf.add_n(parts) / num_parts if parts[0].dtype.is_floating else parts[0]
         )
-        losses = self._loss(outputs, batch.examples.targets, coefficients)
-        return tf.reduce_mean(losses) + penalty, variables
+        return tf.add_n(losses), [mean(*parts) for parts in zip(*updates, strict=True)]
+
+    def _mean_loss(self, loss: tf.Tensor) -> float:
+        if self.replicas.num_parts > 1:
+            (loss,) = self.replicas.workers.sum([loss])
+        return float(loss)

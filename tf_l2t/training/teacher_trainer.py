@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.reverse import OuterGradient
+from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.rollout import Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.trust_region import TrustRegion
@@ -50,6 +52,16 @@ class Snapshot(NamedTuple):
     arrays: dict[str, np.ndarray]
     record: dict[str, Any]
     """JSON."""
+
+
+class _Measured(NamedTuple):
+    """What a student and its hypergradient were like."""
+
+    student: int
+    measure: float
+    accuracy: float
+    norm: float
+    amplification: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +122,9 @@ class TeacherTrainer:
         self.last_selection: float | None = None
         self._run_seed = run_seed
         self._optimizer = optimizer
-        self._outer = OuterGradient(teaching.task.dev_loss, teaching.task.num_dev_chunks)
+        self._outer = OuterGradient(
+            teaching.task.dev_loss, teaching.task.num_dev_chunks, replicas=teaching.replicas
+        )
         self._theta = [keras.Variable(v) for v in teaching.teacher.trainable_variables]
         optimizer.build(self._theta)
         # A schedule goes on after a refusal, while the moments start anew.
@@ -215,50 +229,80 @@ class TeacherTrainer:
     def _hypergradient(
         self, number: int, on_steps: Callable[[int], None] | None
     ) -> tuple[list[tf.Tensor] | None, TeacherStep]:
-        believed, norms, scores, refused = [], [], [], []
-        measures, accuracies, amplifications = [], [], []
-        for k in range(self.schedule.students_per_step):
-            index = number * self.schedule.students_per_step + k
-            seed = student_seed("teaching", index, self._run_seed)
-            lesson = self.teaching.roll_out(self.theta, seed, record=True, on_steps=on_steps)
-            self.last_lesson = lesson
-            value, adjoint = self._outer(lesson.rollout.state)
-            result = self.teaching.engine.reverse(
-                lesson.rollout, self.theta, adjoint, on_segment=on_steps
-            )
-            norm = float(tf.linalg.global_norm(result.gradients))
-            amplification = float(result.initial_norm / result.final_norm)
-            accuracy = self.teaching.task.evaluate(lesson.rollout.state, "dev")["accuracy"]
-            measures.append(-float(value))
-            accuracies.append(accuracy)
-            amplifications.append(amplification)
-            reason = self.trust_region.reason_to_refuse(norm, amplification, accuracy)
-            if reason:
-                refused.append(
-                    f"the hypergradient of student {seed} is not to be believed: {reason} "
-                    f"(norm {norm:.3g}, |λ_0|/|λ_T| {amplification:.3g})"
-                )
+        """Averages the believed hypergradients of a step's students, over all workers."""
+        replicas = self.teaching.replicas
+        first = number * self.schedule.students_per_step
+        count = self.schedule.students_per_step
+        total = [tf.zeros_like(v) for v in self.theta]
+        measured: list[_Measured] = []
+        for indices in replicas.share(range(first, first + count)):
+            if not indices:
                 continue
-            clip = self.trust_region.clip(norm)
-            believed.append([clip * gradient for gradient in result.gradients])
-            norms.append(norm)
-            scores.append(accuracy)
+            for found, gradients in self._differentiate(indices, on_steps):
+                measured.append(found)
+                if self._reason_to_refuse(found) is None:
+                    clip = self.trust_region.clip(found.norm)
+                    total = [t + clip * g for t, g in zip(total, gradients, strict=True)]
+        if replicas.num_parts == 1:
+            # What each worker measured of its own students; of split batches all hold the same.
+            gathered = replicas.workers.gather([list(found) for found in measured])
+            measured = sorted(_Measured(*found) for found in itertools.chain(*gathered))
+            total = replicas.workers.sum(total)
+        reasons = [self._reason_to_refuse(found) for found in measured]
+        believed = [f for f, reason in zip(measured, reasons, strict=True) if reason is None]
+        refused = tuple(
+            f"the hypergradient of student {self._teaching_seed(found.student)} is not to be "
+            f"believed: {reason} (norm {found.norm:.3g}, |λ_0|/|λ_T| {found.amplification:.3g})"
+            for found, reason in zip(measured, reasons, strict=True)
+            if reason
+        )
         record = TeacherStep(
             step=number,
-            measure=float(np.mean(measures)),
-            accuracy=float(np.mean(accuracies)),
-            norm=float(np.mean(norms)) if norms else None,
-            amplification=float(np.max(amplifications)),
-            refused=tuple(refused),
+            measure=float(np.mean([found.measure for found in measured])),
+            accuracy=float(np.mean([found.accuracy for found in measured])),
+            norm=float(np.mean([found.norm for found in believed])) if believed else None,
+            amplification=float(np.max([found.amplification for found in measured])),
+            refused=refused,
             taken=False,
             scale=self.trust_region.scale,
             selection=None,
         )
-        if len(refused) * 2 >= self.schedule.students_per_step:
+        if len(refused) * 2 >= count:
             return None, record
-        self.trust_region.accept(norms, scores)
-        mean = [tf.add_n(list(parts)) / len(believed) for parts in zip(*believed, strict=True)]
-        return mean, record
+        self.trust_region.accept(
+            [found.norm for found in believed], [found.accuracy for found in believed]
+        )
+        return [tensor / len(believed) for tensor in total], record
+
+    def _differentiate(
+        self, indices: list[int], on_steps: Callable[[int], None] | None
+    ) -> list[tuple[_Measured, list[tf.Tensor]]]:
+        """Teaches students side by side, and differentiates through their training."""
+        teaching, theta = self.teaching, self.theta
+        seeds = [self._teaching_seed(index) for index in indices]
+        lessons = teaching.roll_out_each(theta, seeds, record=True, on_steps=on_steps)
+        self.last_lesson = lessons[-1]
+        results = teaching.reverse_each(lessons, theta, self._outer, on_steps)
+        scores = teaching.evaluate_each(lessons, "dev")
+        return [
+            (
+                _Measured(
+                    index,
+                    -float(value),
+                    score["accuracy"],
+                    float(tf.linalg.global_norm(result.gradients)),
+                    float(result.initial_norm / result.final_norm),
+                ),
+                result.gradients,
+            )
+            for index, (value, result), score in zip(indices, results, scores, strict=True)
+        ]
+
+    def _teaching_seed(self, index: int) -> int:
+        return student_seed("teaching", index, self._run_seed)
+
+    def _reason_to_refuse(self, found: _Measured) -> str | None:
+        return self.trust_region.reason_to_refuse(found.norm, found.amplification, found.accuracy)
 
     def _move(self, gradients: list[tf.Tensor]) -> None:
         before = self._numpy_theta()
@@ -283,11 +327,12 @@ class TeacherTrainer:
             self._good = [*self._good, theta][-self.trust_region.max_refused_in_a_row :]
 
     def _select(self, on_steps: Callable[[int], None] | None) -> float:
-        scores = []
-        for index in range(self.schedule.selection_students):
-            seed = student_seed("selection", index, self._run_seed)
-            lesson = self.teaching.roll_out(self.theta, seed, on_steps=on_steps)
-            scores.append(self.teaching.task.evaluate(lesson.rollout.state, "dev")["accuracy"])
+        seeds = [
+            student_seed("selection", index, self._run_seed)
+            for index in range(self.schedule.selection_students)
+        ]
+        students = train_and_score(self.teaching, self.theta, seeds, ["dev"], on_steps)
+        scores = [student["dev_accuracy"] for student in students]
         score = float(np.mean(scores))
         if score > self._best_score:
             self._best, self._best_score = self._numpy_theta(), score

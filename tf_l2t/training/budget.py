@@ -1,0 +1,44 @@
+"""How long a student trains."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tf_l2t.checks import whole_number
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """How long every student trains, whatever its loss.
+
+    Attributes:
+        num_steps: T.
+        warm_start_steps: the first so many of them are with cross entropy and without a teacher,
+            the same for every loss; what follows starts with fresh slots of the update rule.
+        warm_start_learning_rate: peak learning rate of these steps.
+        observe_every: steps between two measurements of the state vector. It is also the length
+            of a segment, the least that `storage="recompute"` holds at a time.
+
+    Raises:
+        ValueError: for a value that leaves no step to teach.
+    """
+
+    num_steps: int
+    warm_start_steps: int = 0
+    warm_start_learning_rate: float = 0.05
+    observe_every: int = 50
+
+    def __post_init__(self) -> None:
+        whole_number("Budget", "num_steps", self.num_steps, 1)
+        whole_number("Budget", "observe_every", self.observe_every, 1)
+        whole_number("Budget", "warm_start_steps", self.warm_start_steps, 0)
+        if self.warm_start_steps >= self.num_steps:
+            raise ValueError(
+                f"Budget: warm_start_steps must be below num_steps={self.num_steps}, got "
+                f"{self.warm_start_steps}; leave steps to teach."
+            )
+        if self.warm_start_learning_rate <= 0:
+            raise ValueError(
+                "Budget: warm_start_learning_rate must be positive, got "
+                f"{self.warm_start_learning_rate}."
+            )
