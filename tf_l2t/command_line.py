@@ -5,16 +5,19 @@ from __future__ import annotations
 import pathlib
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import gin
+import tensorflow as tf
 from absl import flags, logging
 
 from tf_l2t.experiment import Experiment, default_run_directory
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.checkpoints import CorruptCheckpointError
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
+from tf_l2t.runtime.strategy import Distribution
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", [], "A configuration, such as gin/lenet_mnist.gin; repeatable, the last wins."
@@ -38,6 +41,13 @@ BAD_INPUT = (
     SyntaxError,
     TypeError,
     ValueError,
+)
+
+_WORKER_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
 )
 
 Run = Callable[[Experiment, RunDirectory], dict[str, Any]]
@@ -86,23 +96,40 @@ def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suf
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
-        experiment = Experiment()  # type: ignore[call-arg]
+        # First of all: TensorFlow must know of a cluster before it computes anything.
+        distribution = Distribution()
+        experiment = Experiment(distribution=distribution)  # type: ignore[call-arg]
         run = prepare(experiment, _TEACHER.value)
-        directory = RunDirectory(
-            pathlib.Path(_RUN_DIR.value)
-            if _RUN_DIR.value
-            else default_run_directory(experiment.name + suffix)
-        )
+        path = pathlib.Path(_RUN_DIR.value or default_run_directory(experiment.name + suffix))
+        worker = experiment.replicas.workers.index
+        if worker > 0:
+            # The chief alone writes results; what the others write is forgotten.
+            scratch = tempfile.TemporaryDirectory(prefix=f"tf_l2t_worker_{worker}_")
+            path = pathlib.Path(scratch.name) / "run"
+        directory = RunDirectory(path)
         resumed = directory.claim(gin.operative_config_str())
     except BAD_INPUT as error:
         given = [*_GIN_FILE.value, *_GIN_BINDINGS.value]
         where = f" (in one of {given})" if isinstance(error, SyntaxError) else ""
         raise BadInputError(f"{error}{where}") from error
-    print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
+    if worker == 0:
+        print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
         results = run(experiment, directory)
     except (RunDirectoryError, CorruptCheckpointError) as error:
         raise BadInputError(str(error)) from error
+    except _WORKER_LOST as error:
+        if experiment.replicas.workers.count == 1:
+            raise
+        print(
+            f"tf_l2t: worker {worker} cannot reach another worker any more "
+            f"({str(error).strip().splitlines()[-1]}). Start all workers again with the same "
+            "command: the run goes on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        return 1
+    if worker > 0:
+        return 1 if results["status"] == "stopped" else 0
     if results["status"] == "stopped":
         print(f"\nThe teacher's training ended: {results['teacher']['stopped_because']}")
     else:

@@ -19,6 +19,7 @@ from tf_l2t import plots
 from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
+from tf_l2t.runtime.cluster import check_agreement, chiefs_checkpoint, chiefs_json
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.files import atomic_writer, write_text
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
@@ -158,7 +159,7 @@ class Experiment:
             CorruptCheckpointError: if no checkpoint can be read; nothing is touched then.
         """
         checkpoints = Checkpoints(directory.checkpoints)
-        newest = checkpoints.newest()
+        newest = chiefs_checkpoint(self.replicas.workers, checkpoints.newest())
 
         def work(results: dict[str, Any], summaries: Summaries) -> None:
             save = lambda: directory.write_results(results)
@@ -239,7 +240,7 @@ class Experiment:
         given: dict[str, Any] = {"data": self._task.describe()}
         if teacher is not None:
             given["taught_by"] = {"path": str(teacher.path), "sha256": teacher.digest}
-        results = directory.read_results()
+        results = chiefs_json(self.replicas.workers, directory.read_results())
         for name, value in given.items():
             if results and results.get(name) != value:
                 raise RunDirectoryError(
@@ -294,7 +295,9 @@ class Experiment:
 
         snapshot = trainer.snapshot()
         try:
-            with Progress("training of the teacher", *trainer.work()) as progress:
+            with Progress(
+                "training of the teacher", *trainer.work(), replicas=self.replicas
+            ) as progress:
                 while not trainer.finished:
                     start = time.perf_counter()
                     record = trainer.step(progress.steps)
@@ -305,6 +308,7 @@ class Experiment:
                         progress.write(f"teacher step {record.step}: {sentence}")
                     progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
                     if len(trainer.history) - saved >= self._checkpoint_every:
+                        check_agreement(self.replicas.workers, snapshot.arrays)
                         save(snapshot)
                         saved = len(trainer.history)
                 start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import pathlib
@@ -33,9 +34,8 @@ class Checkpoints:
 
     def save(self, step: int, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
         """Writes the checkpoint of a teacher step and removes the oldest ones."""
-        encoded = np.frombuffer(json.dumps(record).encode(), np.uint8)
         with atomic_writer(self._directory / f"teacher-{step:08d}.npz") as file:
-            np.savez(file, allow_pickle=False, **{_RECORD: encoded, **arrays})
+            file.write(encode(arrays, record))
         for old in self._paths()[: -self._keep]:
             old.unlink(missing_ok=True)
 
@@ -48,16 +48,11 @@ class Checkpoints:
         paths = self._paths()
         for path in reversed(paths):
             try:
-                # Opened here, since NumPy leaves a file open that it cannot read.
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                    arrays = {name: archive[name] for name in archive.files}
-                record = json.loads(arrays.pop(_RECORD).tobytes().decode())
+                return decode(path.read_bytes())
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 logging.warning(
                     "The checkpoint %s is damaged (%s); trying an older one.", path, error
                 )
-            else:
-                return arrays, record
         if paths:
             raise CorruptCheckpointError(
                 f"none of the {len(paths)} checkpoints in {self._directory} can be read; restore "
@@ -67,3 +62,18 @@ class Checkpoints:
 
     def _paths(self) -> list[pathlib.Path]:
         return sorted(self._directory.glob("teacher-*.npz"))
+
+
+def encode(arrays: dict[str, np.ndarray], record: dict[str, Any]) -> bytes:
+    """Returns arrays and a JSON record as the bytes of an npz file."""
+    encoded = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **{_RECORD: encoded, **arrays})
+    return file.getvalue()
+
+
+def decode(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns what `encode` was given; raises what NumPy and JSON do for anything else."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    return arrays, json.loads(arrays.pop(_RECORD).tobytes().decode())

@@ -112,11 +112,12 @@ class Comparison:
         """
         trials = [(row, rate) for row in self.rows for rate in row.learning_rates]
         steps = self._search_seeds * self._budget.num_steps
-        with Progress("search of learning rates", len(trials) * steps) as progress:
+        total = len(trials) * steps
+        with Progress("search of learning rates", total, replicas=self._replicas) as progress:
             for row, rate in trials:
                 found = results["search"].setdefault(row.name, {})
                 if f"{rate:g}" in found:
-                    progress.steps(steps)
+                    progress.skip(steps)
                     continue
                 start = time.perf_counter()
                 seeds = self._seeds("search", self._search_seeds)
@@ -150,11 +151,11 @@ class Comparison:
         """
         seeds = self._seeds("test", self._test_seeds)
         total = len(self.rows) * len(seeds) * self._budget.num_steps
-        with Progress("comparison", total) as progress:
+        with Progress("comparison", total, replicas=self._replicas) as progress:
             for row in self.rows:
                 students = results["rows"].setdefault(row.name, {}).setdefault("students", {})
                 missing = [seed for seed in seeds if str(seed) not in students]
-                progress.steps((len(seeds) - len(missing)) * self._budget.num_steps)
+                progress.skip((len(seeds) - len(missing)) * self._budget.num_steps)
                 for start in range(0, len(missing), self._replicas.count):
                     begun = time.perf_counter()
                     together = missing[start : start + self._replicas.count]

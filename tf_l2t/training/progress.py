@@ -7,6 +7,9 @@ from types import TracebackType
 
 import tqdm
 
+from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.differentiation.workers import Workers
+
 
 class Progress:
     """A bar of student steps: done, a second, time left, and the latest dev measure.
@@ -15,11 +18,18 @@ class Progress:
         label: what is under way.
         total: student steps to do, forward and in reverse.
         done: student steps that an earlier process did.
+        replicas: the workers, of which the chief alone shows the bar. It counts its own steps,
+            and takes the others to be as fast.
     """
 
-    def __init__(self, label: str, total: int, done: int = 0) -> None:
+    def __init__(
+        self, label: str, total: int, done: int = 0, replicas: Replicas | None = None
+    ) -> None:
         terminal = sys.stderr.isatty()
+        workers = replicas.workers if replicas else Workers()
+        self._factor = 1 if replicas and replicas.num_parts > 1 else workers.count
         self._bar = tqdm.tqdm(
+            disable=workers.index > 0,
             desc=label,
             total=total,
             initial=done,
@@ -42,6 +52,10 @@ class Progress:
 
     def steps(self, count: int) -> None:
         """Counts student steps that were done."""
+        self._bar.update(self._factor * count)
+
+    def skip(self, count: int) -> None:
+        """Counts student steps that an earlier process did."""
         self._bar.update(count)
 
     def note(self, text: str) -> None:
@@ -50,4 +64,5 @@ class Progress:
 
     def write(self, text: str) -> None:
         """Prints a line above the bar."""
-        self._bar.write(text, file=sys.stderr)
+        if not self._bar.disable:
+            self._bar.write(text, file=sys.stderr)
