@@ -16,14 +16,17 @@ from tf_l2t.differentiation import (
     hypergradient,
     update_rule_from_keras,
 )
+from tf_l2t.runtime.loaded_teacher import LoadedTeacher, load_teacher
 from tf_l2t.version import __version__
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "LoadedTeacher",
     "UpdateRule",
     "__version__",
     "hypergradient",
+    "load_teacher",
     "update_rule_from_keras",
 ]

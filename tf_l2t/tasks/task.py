@@ -18,10 +18,12 @@ class Task(abc.ABC):
     Attributes:
         num_dev_chunks: in how many chunks `dev_loss` goes through the dev data.
         feature_names: a name for each entry of a teacher's state vector.
+        observed_examples: how many training and how many dev examples it is measured on.
     """
 
     num_dev_chunks: int
     feature_names: tuple[str, ...]
+    observed_examples: int
 
     @abc.abstractmethod
     def check_jit_compile(self) -> None:
