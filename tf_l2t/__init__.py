@@ -16,6 +16,7 @@ from tf_l2t.differentiation import (
     hypergradient,
     update_rule_from_keras,
 )
+from tf_l2t.keras_integration import TaughtLoss, Teach
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher, load_teacher
 from tf_l2t.version import __version__
 
@@ -24,6 +25,8 @@ __all__ = [
     "Adam",
     "AdamW",
     "LoadedTeacher",
+    "TaughtLoss",
+    "Teach",
     "UpdateRule",
     "__version__",
     "hypergradient",
