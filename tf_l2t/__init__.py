@@ -16,14 +16,20 @@ from tf_l2t.differentiation import (
     hypergradient,
     update_rule_from_keras,
 )
+from tf_l2t.keras_integration import TaughtLoss, Teach
+from tf_l2t.runtime.loaded_teacher import LoadedTeacher, load_teacher
 from tf_l2t.version import __version__
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "LoadedTeacher",
+    "TaughtLoss",
+    "Teach",
     "UpdateRule",
     "__version__",
     "hypergradient",
+    "load_teacher",
     "update_rule_from_keras",
 ]

@@ -25,6 +25,7 @@ from tf_l2t.runtime.files import atomic_writer, write_text
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
+from tf_l2t.runtime.teacher_record import teacher_record
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.comparison import Comparison
@@ -326,14 +327,16 @@ class Experiment:
             directory.teacher,
             trainer.teaching.teacher,
             trainer.best_theta,
-            {
-                "loss": type(self._loss).__name__,
-                "feature_names": list(self._task.feature_names),
-                "data": self._task.describe(),
-                "dev_accuracy": trainer.best_score,
-                "config": directory.config.read_text(),
-                "versions": versions(),
-            },
+            teacher_record(
+                self._loss,
+                self._task.describe()["class_names"],
+                observed_examples=self._task.observed_examples,
+                observe_every=self._budget.observe_every,
+                num_steps=self._budget.num_steps,
+                dev_accuracy=trainer.best_score,
+                data=self._task.describe(),
+                config=directory.config.read_text(),
+            ),
         )
 
     def _compare(

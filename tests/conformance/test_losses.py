@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import pkgutil
 
 import gin
@@ -12,6 +13,7 @@ from score_recipe import CHECKS, CLASSES, Score
 
 import tf_l2t.losses
 from tf_l2t.losses import (
+    TAUGHT_LOSSES,
     CrossEntropy,
     DynamicBilinear,
     LabelSmoothing,
@@ -84,3 +86,17 @@ def test_coefficients_come_from_a_schedule_or_from_a_teacher(loss):
     for coefficient in tf.nest.flatten(scheduled):
         assert coefficient.dtype.is_floating
         assert np.isfinite(coefficient)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+def test_its_arguments_make_it_again(loss):
+    assert vars(type(loss)(**loss.arguments())) == vars(loss)
+    assert json.loads(json.dumps(loss.arguments())) == loss.arguments()
+    assert loss.formula
+
+
+def test_a_teacher_can_be_loaded_for_every_taught_loss():
+    taught = {type(loss) for loss in LOSSES if loss.coefficient_shapes(CLASSES)}
+    assert {name: loss.__name__ for name, loss in TAUGHT_LOSSES.items()} == {
+        loss.__name__: loss.__name__ for loss in taught
+    }

@@ -6,7 +6,11 @@ from tf_l2t.losses.dynamic_bilinear import DynamicBilinear
 from tf_l2t.losses.large_margin_softmax import LargeMarginSoftmax
 from tf_l2t.losses.smooth_zero_one import SmoothZeroOne
 
+TAUGHT_LOSSES: dict[str, type[Loss]] = {"DynamicBilinear": DynamicBilinear}
+"""The losses that a teacher sets the coefficients of, by the name that teacher.json gives them."""
+
 __all__ = [
+    "TAUGHT_LOSSES",
     "CrossEntropy",
     "DynamicBilinear",
     "LabelSmoothing",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import inspect
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
@@ -14,7 +16,12 @@ class Loss(abc.ABC):
 
     A *fixed* loss is given its coefficients by `schedule`, from the step alone; a *taught* loss
     is given them by a teacher, and `coefficient_shapes` says which it needs.
+
+    Attributes:
+        formula: the equation, as a reader of an exported teacher needs it.
     """
+
+    formula: ClassVar[str] = ""
 
     @abc.abstractmethod
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
@@ -35,3 +42,7 @@ class Loss(abc.ABC):
         """Returns the shape of each coefficient that a teacher must set; {} for a fixed loss."""
         del num_classes
         return {}
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns what the constructor was given, so that `type(self)(**arguments)` equals self."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}

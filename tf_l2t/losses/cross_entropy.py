@@ -24,6 +24,8 @@ class CrossEntropy(Loss):
     The first baseline of L2T-DLF (Wu et al., NeurIPS 2018), section 5.
     """
 
+    formula = "l(p, y) = -log p_y"
+
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch]; reads no coefficients."""
         del coefficients
@@ -48,6 +50,8 @@ class LabelSmoothing(Loss):
 
     Szegedy et al. (CVPR 2016), "Rethinking the Inception Architecture", section 7.
     """
+
+    formula = "l(p, y) = -sum_j q_j log p_j; q_j = (1 - epsilon) 1[j = y] + epsilon / C"
 
     def __init__(self, *, epsilon: float = 0.1) -> None:
         if not 0 <= epsilon < 1:

@@ -33,6 +33,11 @@ class DynamicBilinear(Loss):
     L2T-DLF (Wu et al., NeurIPS 2018), section 4.1.
     """
 
+    formula = (
+        "l(p, y) = -sigmoid(sum_j phi[y, j] log p_j + bias); p = softmax(logits), log p at least "
+        "-1e4; y is the true class; bias is 0 where it is no coefficient"
+    )
+
     def __init__(self, *, bias: bool = False) -> None:
         self.bias = bias
 

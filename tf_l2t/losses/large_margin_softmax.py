@@ -50,6 +50,11 @@ class LargeMarginSoftmax(Loss):
     Liu et al. (ICML 2016), sections 3.2 and 4, equations (4) to (6); λ_t as in their Caffe layer.
     """
 
+    formula = (
+        "l = -log softmax(f)_y; f_j = z_j for j != y; "
+        "f_y = z_y + (|W_y| |x| psi(theta) - W_y.x) / (1 + annealing)"
+    )
+
     def __init__(
         self,
         *,

@@ -32,6 +32,8 @@ class SmoothZeroOne(Loss):
     Nguyen and Sanner (ICML 2013), as a baseline of L2T-DLF (Wu et al., NeurIPS 2018), section 5.
     """
 
+    formula = "l(p, y) = -log sigmoid(sharpness (log p_y - max_{j != y} log p_j))"
+
     def __init__(self, *, sharpness: float = 50.0) -> None:
         if not 0 < sharpness < float("inf"):
             raise ValueError(

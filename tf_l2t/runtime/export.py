@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_l2t.runtime.files import write_json
+from tf_l2t.runtime.files import recover_directory, replace_directory, write_json
+from tf_l2t.runtime.teacher_record import NAME, digests
 
 
 class _ExportedTeacher(tf.Module):
@@ -40,10 +41,15 @@ def export_teacher(
     `batched` takes `states`, float32 [batch, |s|].
 
     Args:
-        directory: where to write; what is there is replaced once the new one is complete.
+        directory: where to write; what is there is replaced once the new one is complete, and
+            stays there, whole, if the process is killed before.
         teacher: the Keras model.
         theta: its parameters.
-        metadata: feature names, class names, loss, dev score, versions.
+        metadata: what `teacher_record` returns.
+
+    Example:
+        >>> record = teacher_record(loss, names, observed_examples=1000, observe_every=50)
+        >>> export_teacher(pathlib.Path("teacher"), teacher, theta, record)
     """
     module = _ExportedTeacher(teacher, theta)
     num_features = teacher.input_shape[1]
@@ -57,11 +63,11 @@ def export_teacher(
         return module(states)
 
     module.single, module.batched = single, batched
+    recover_directory(directory)
     fresh = directory.with_name(f".{directory.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     tf.saved_model.save(
         module, str(fresh), signatures={"serving_default": single, "batched": batched}
     )
-    write_json(fresh / "teacher.json", metadata)
-    shutil.rmtree(directory, ignore_errors=True)
-    fresh.rename(directory)
+    write_json(fresh / NAME, {**metadata, "sha256": digests(fresh)})
+    replace_directory(fresh, directory)

@@ -69,6 +69,7 @@ class Classification(Task):
         self.source = source
         self.num_classes = source.num_classes
         self.feature_names = feature_names(source.class_names)
+        self.observed_examples = observed_examples
         self.student = Student(student, source.input_shape, source.num_classes)
         self.measure = measure
         self.batch_size = batch_size

@@ -20,11 +20,13 @@ class Task(abc.ABC):
         batch_size: examples of a training batch.
         num_dev_chunks: in how many chunks `dev_loss` goes through the dev data.
         feature_names: a name for each entry of a teacher's state vector.
+        observed_examples: how many training and how many dev examples it is measured on.
     """
 
     batch_size: int
     num_dev_chunks: int
     feature_names: tuple[str, ...]
+    observed_examples: int
 
     @abc.abstractmethod
     def check_jit_compile(self) -> None:

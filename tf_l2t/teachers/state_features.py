@@ -11,6 +11,21 @@ def feature_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
     return ("t / T", "training accuracy", "dev accuracy", *precision)
 
 
+def feature_definitions(class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns what each entry of the state vector is, in words, in the order of the names."""
+    precision = tuple(
+        f"of the observed dev examples that the student takes for {name}, the part that is right; "
+        "0 where there is none"
+        for name in class_names
+    )
+    return (
+        "training step t, from 0, divided by the number of training steps T",
+        "part of the observed training examples whose most likely class is right",
+        "part of the observed dev examples whose most likely class is right",
+        *precision,
+    )
+
+
 def observation(
     training_accuracy: tf.Tensor, dev_accuracy: tf.Tensor, dev_precision: tf.Tensor
 ) -> tf.Tensor:
