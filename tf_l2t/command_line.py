@@ -5,10 +5,12 @@ from __future__ import annotations
 import pathlib
 import signal
 import sys
+import tokenize
 from collections.abc import Callable
 from typing import Any
 
 import gin
+import tensorflow as tf
 from absl import flags, logging
 
 from tf_l2t.experiment import Experiment, default_run_directory
@@ -28,16 +30,31 @@ _RUN_DIR = flags.DEFINE_string(
 _TEACHER = flags.DEFINE_string(
     "teacher", None, "A teacher, such as runs/NAME/teacher; for teach and compare."
 )
+_RESUME = flags.DEFINE_enum(
+    "resume",
+    "auto",
+    ["never", "auto", "must"],
+    "auto goes on with a run of the same configuration; never refuses one; must refuses where "
+    "there is none.",
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Remove the run that --run_dir holds, and start anew."
+)
 
 BAD_INPUT = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     ImportError,
-    KeyError,
+    LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
+    tf.errors.OpError,
+    tokenize.TokenError,
 )
 
 Run = Callable[[Experiment, RunDirectory], dict[str, Any]]
@@ -69,20 +86,32 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.set_verbosity(logging.WARNING)
     try:
-        return _main(prepare, argv, suffix)
+        return _main(program, prepare, argv, suffix)
     except BadInputError as error:
         print(f"tf_l2t.{program}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        print(f"\nInterrupted. {_goes_on()}", file=sys.stderr)
         return 130
 
 
-def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suffix: str) -> int:
+def _goes_on() -> str:
+    without = " without --overwrite" if _OVERWRITE.value else ""
+    return f"The same command{without} goes on from here."
+
+
+def _main(
+    program: str,
+    prepare: Callable[[Experiment, str | None], Run],
+    argv: list[str],
+    suffix: str,
+) -> int:
     if len(argv) > 1:
         raise BadInputError(f"unexpected arguments {argv[1:]}; see --help.")
     if not _GIN_FILE.value:
         raise BadInputError("no configuration; give --gin_file=gin/lenet_mnist.gin, for example.")
+    if _OVERWRITE.value and _RESUME.value == "must":
+        raise BadInputError("--overwrite removes what --resume=must asks for; give one of them.")
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
@@ -93,16 +122,23 @@ def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suf
             if _RUN_DIR.value
             else default_run_directory(experiment.name + suffix)
         )
-        resumed = directory.claim(gin.operative_config_str())
+        resumed = directory.claim(gin.operative_config_str(), _RESUME.value, _OVERWRITE.value)
     except BAD_INPUT as error:
-        given = [*_GIN_FILE.value, *_GIN_BINDINGS.value]
-        where = f" (in one of {given})" if isinstance(error, SyntaxError) else ""
-        raise BadInputError(f"{error}{where}") from error
+        raise BadInputError(_sentence(error)) from error
     print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
         results = run(experiment, directory)
     except (RunDirectoryError, CorruptCheckpointError) as error:
         raise BadInputError(str(error)) from error
+    except OSError as error:
+        print(
+            f"\ntf_l2t.{program}: the run ended: {error}. What was saved before is whole. "
+            f"Make room there, or mend it. {_goes_on()}",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        directory.release()
     if results["status"] == "stopped":
         print(f"\nThe teacher's training ended: {results['teacher']['stopped_because']}")
     else:
@@ -110,3 +146,16 @@ def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suf
     for name, path in directory.written().items():
         print(f"{name + ':':<12} {path}")
     return 1 if results["status"] == "stopped" else 0
+
+
+def _sentence(error: BaseException) -> str:
+    """Returns what is wrong with the configuration, and which one it is."""
+    given = [*_GIN_FILE.value, *_GIN_BINDINGS.value]
+    text = str(error) or type(error).__name__
+    if isinstance(error, RecursionError):
+        return f"{given}: files include each other without an end, or nest too deeply ({text})"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of {given} is not text in UTF-8 ({text})"
+    if isinstance(error, OSError | ValueError | RuntimeError) and text != type(error).__name__:
+        return text
+    return f"{text} ({type(error).__name__}, in one of {given})"

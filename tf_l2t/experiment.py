@@ -20,7 +20,7 @@ from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.export import export_teacher
-from tf_l2t.runtime.files import atomic_writer, write_text
+from tf_l2t.runtime.files import atomic_writer, write_text, writing
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.tasks.task import Task
@@ -150,17 +150,16 @@ class Experiment:
 
         Raises:
             RunDirectoryError: if results.json is damaged, or of other data.
-            CorruptCheckpointError: if no checkpoint can be read; nothing is touched then.
+            CorruptCheckpointError: if no checkpoint can be used; nothing is touched then.
         """
         checkpoints = Checkpoints(directory.checkpoints)
-        newest = checkpoints.newest()
+        trainer = self._teacher_trainer()
+        checkpoints.newest(trainer.restore)
 
         def work(results: dict[str, Any], summaries: Summaries) -> None:
             save = lambda: directory.write_results(results)
             self._comparison.search(results, save)
-            trainer = self._teacher_trainer(results)
-            if newest:
-                trainer.restore(*newest)
+            trainer.teaching = self._comparison.best_teaching(self._taught, results)
             self._train_teacher(trainer, checkpoints, results, directory, summaries)
             if trainer.failure:
                 results["status"] = "stopped"
@@ -225,8 +224,10 @@ class Experiment:
             results["status"] = "interrupted"
             raise
         finally:
-            directory.write_results(results)
-            summaries.close()
+            try:
+                directory.write_results(results)
+            finally:
+                summaries.close()
         plots.write_figures(directory.path)
         return results
 
@@ -256,9 +257,10 @@ class Experiment:
             results["resumed_with"] = versions()
         return results
 
-    def _teacher_trainer(self, results: dict[str, Any]) -> TeacherTrainer:
+    def _teacher_trainer(self) -> TeacherTrainer:
+        """Returns the trainer at any of the learning rates; they share data and teacher."""
         return TeacherTrainer(
-            self._comparison.best_teaching(self._taught, results),
+            self._comparison.any_teaching(self._taught),
             self._optimizer,
             self._teacher_schedule,
             self._trust_region,
@@ -277,6 +279,7 @@ class Experiment:
         saved = len(trainer.history)
 
         def save(snapshot: Snapshot) -> None:
+            summaries.flush()
             checkpoints.save(len(snapshot.record["history"]), *snapshot)
             results["teacher"] = {
                 "steps": snapshot.record["history"],
@@ -313,19 +316,18 @@ class Experiment:
 
     def _export(self, trainer: TeacherTrainer, directory: RunDirectory) -> None:
         assert trainer.teaching.teacher is not None
-        export_teacher(
-            directory.teacher,
-            trainer.teaching.teacher,
-            trainer.best_theta,
-            {
-                "loss": type(self._loss).__name__,
-                "feature_names": list(self._task.feature_names),
-                "data": self._task.describe(),
-                "dev_accuracy": trainer.best_score,
-                "config": directory.config.read_text(),
-                "versions": versions(),
-            },
-        )
+        metadata = {
+            "loss": type(self._loss).__name__,
+            "feature_names": list(self._task.feature_names),
+            "data": self._task.describe(),
+            "dev_accuracy": trainer.best_score,
+            "config": directory.config.read_text(),
+            "versions": versions(),
+        }
+        with writing(directory.teacher):
+            export_teacher(
+                directory.teacher, trainer.teaching.teacher, trainer.best_theta, metadata
+            )
 
     def _compare(
         self,
@@ -359,8 +361,9 @@ def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
     """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH."""
     model = task.model(lesson.rollout.state)
     path.parent.mkdir(exist_ok=True)
-    model.save(path.with_suffix(".keras"))
-    model.export(path, verbose=False)
+    with writing(path):
+        model.save(path.with_suffix(".keras"))
+        model.export(path, verbose=False)
 
 
 def _write_coefficients(
