@@ -19,7 +19,11 @@ def results_of(directory: pathlib.Path) -> dict:
 
 def without_times(value):
     if isinstance(value, dict):
-        return {k: without_times(v) for k, v in value.items() if k not in ("seconds", "table")}
+        return {
+            k: without_times(v)
+            for k, v in value.items()
+            if k not in ("seconds", "table", "checksum")
+        }
     return value
 
 

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import tempfile
+import tokenize
 from collections.abc import Callable
 from typing import Any
 
@@ -31,16 +32,31 @@ _RUN_DIR = flags.DEFINE_string(
 _TEACHER = flags.DEFINE_string(
     "teacher", None, "A teacher, such as runs/NAME/teacher; for teach and compare."
 )
+_RESUME = flags.DEFINE_enum(
+    "resume",
+    "auto",
+    ["never", "auto", "must"],
+    "auto goes on with a run of the same configuration; never refuses one; must refuses where "
+    "there is none.",
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Remove the run that --run_dir holds, and start anew."
+)
 
 BAD_INPUT = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     ImportError,
-    KeyError,
+    LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     SyntaxError,
     TypeError,
     ValueError,
+    tf.errors.OpError,
+    tokenize.TokenError,
 )
 
 _WORKER_LOST = (
@@ -79,20 +95,32 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.set_verbosity(logging.WARNING)
     try:
-        return _main(prepare, argv, suffix)
+        return _main(program, prepare, argv, suffix)
     except BadInputError as error:
         print(f"tf_l2t.{program}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        print(f"\nInterrupted. {_goes_on()}", file=sys.stderr)
         return 130
 
 
-def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suffix: str) -> int:
+def _goes_on() -> str:
+    without = " without --overwrite" if _OVERWRITE.value else ""
+    return f"The same command{without} goes on from here."
+
+
+def _main(
+    program: str,
+    prepare: Callable[[Experiment, str | None], Run],
+    argv: list[str],
+    suffix: str,
+) -> int:
     if len(argv) > 1:
         raise BadInputError(f"unexpected arguments {argv[1:]}; see --help.")
     if not _GIN_FILE.value:
         raise BadInputError("no configuration; give --gin_file=gin/lenet_mnist.gin, for example.")
+    if _OVERWRITE.value and _RESUME.value == "must":
+        raise BadInputError("--overwrite removes what --resume=must asks for; give one of them.")
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
@@ -107,11 +135,10 @@ def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suf
             scratch = tempfile.TemporaryDirectory(prefix=f"tf_l2t_worker_{worker}_")
             path = pathlib.Path(scratch.name) / "run"
         directory = RunDirectory(path)
-        resumed = directory.claim(gin.operative_config_str())
+        resume = _RESUME.value if worker == 0 else "auto"
+        resumed = directory.claim(gin.operative_config_str(), resume, _OVERWRITE.value)
     except BAD_INPUT as error:
-        given = [*_GIN_FILE.value, *_GIN_BINDINGS.value]
-        where = f" (in one of {given})" if isinstance(error, SyntaxError) else ""
-        raise BadInputError(f"{error}{where}") from error
+        raise BadInputError(_sentence(error)) from error
     if worker == 0:
         print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
@@ -122,18 +149,39 @@ def _main(prepare: Callable[[Experiment, str | None], Run], argv: list[str], suf
         if experiment.replicas.workers.count == 1:
             raise
         print(
-            f"tf_l2t: worker {worker} cannot reach another worker any more "
-            f"({str(error).strip().splitlines()[-1]}). Start all workers again with the same "
-            "command: the run goes on from the last checkpoint.",
+            f"tf_l2t.{program}: worker {worker} cannot reach another worker any more "
+            f"({str(error).strip().splitlines()[-1]}). Start all workers again. {_goes_on()}",
             file=sys.stderr,
         )
         return 1
+    except OSError as error:
+        print(
+            f"\ntf_l2t.{program}: the run ended: {error}. What was saved before is whole. "
+            f"Make room there, or mend it. {_goes_on()}",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        directory.release()
     if worker > 0:
         return 1 if results["status"] == "stopped" else 0
     if results["status"] == "stopped":
         print(f"\nThe teacher's training ended: {results['teacher']['stopped_because']}")
     else:
         print(f"\n{results['table']}\n")
-    for name, path in directory.written().items():
-        print(f"{name + ':':<12} {path}")
+    for name, place in directory.written().items():
+        print(f"{name + ':':<12} {place}")
     return 1 if results["status"] == "stopped" else 0
+
+
+def _sentence(error: BaseException) -> str:
+    """Returns what is wrong with the configuration, and which one it is."""
+    given = [*_GIN_FILE.value, *_GIN_BINDINGS.value]
+    text = str(error) or type(error).__name__
+    if isinstance(error, RecursionError):
+        return f"{given}: files include each other without an end, or nest too deeply ({text})"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of {given} is not text in UTF-8 ({text})"
+    if isinstance(error, OSError | ValueError | RuntimeError) and text != type(error).__name__:
+        return text
+    return f"{text} ({type(error).__name__}, in one of {given})"

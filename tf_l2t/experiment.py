@@ -7,12 +7,11 @@ import functools
 import inspect
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import gin
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_l2t import plots
@@ -21,7 +20,9 @@ from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.cluster import check_agreement, chiefs_checkpoint, chiefs_json
 from tf_l2t.runtime.export import export_teacher
-from tf_l2t.runtime.files import atomic_writer, write_text
+from tf_l2t.runtime.files import write_text, writing
+from tf_l2t.runtime.lessons import save_student, write_coefficients
+from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
@@ -37,9 +38,6 @@ from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
 from tf_l2t.training.teacher_trainer import Snapshot, TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
-
-if TYPE_CHECKING:
-    from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 
 gin.register(Budget, module="tf_l2t")
 gin.register(Row, module="tf_l2t")
@@ -157,17 +155,19 @@ class Experiment:
 
         Raises:
             RunDirectoryError: if results.json is damaged, or of other data.
-            CorruptCheckpointError: if no checkpoint can be read; nothing is touched then.
+            CorruptCheckpointError: if no checkpoint can be used; nothing is touched then.
         """
         checkpoints = Checkpoints(directory.checkpoints)
-        newest = chiefs_checkpoint(self.replicas.workers, checkpoints.newest())
+        trainer = self._teacher_trainer()
+        workers = self.replicas.workers
+        newest = chiefs_checkpoint(workers, checkpoints.newest(trainer.restore))
+        if newest and workers.index > 0:
+            trainer.restore(*newest)
 
         def work(results: dict[str, Any], summaries: Summaries) -> None:
             save = lambda: directory.write_results(results)
             self._comparison.search(results, save)
-            trainer = self._teacher_trainer(results)
-            if newest:
-                trainer.restore(*newest)
+            trainer.teaching = self._comparison.best_teaching(self._taught, results)
             self._train_teacher(trainer, checkpoints, results, directory, summaries)
             if trainer.failure:
                 results["status"] = "stopped"
@@ -232,8 +232,10 @@ class Experiment:
             results["status"] = "interrupted"
             raise
         finally:
-            directory.write_results(results)
-            summaries.close()
+            try:
+                directory.write_results(results)
+            finally:
+                summaries.close()
         plots.write_figures(directory.path)
         return results
 
@@ -263,9 +265,10 @@ class Experiment:
             results["resumed_with"] = versions()
         return results
 
-    def _teacher_trainer(self, results: dict[str, Any]) -> TeacherTrainer:
+    def _teacher_trainer(self) -> TeacherTrainer:
+        """Returns the trainer at any of the learning rates; they share data and teacher."""
         return TeacherTrainer(
-            self._comparison.best_teaching(self._taught, results),
+            self._comparison.any_teaching(self._taught),
             self._optimizer,
             self._teacher_schedule,
             self._trust_region,
@@ -284,6 +287,7 @@ class Experiment:
         saved = len(trainer.history)
 
         def save(snapshot: Snapshot) -> None:
+            summaries.flush()
             checkpoints.save(len(snapshot.record["history"]), *snapshot)
             results["teacher"] = {
                 "steps": snapshot.record["history"],
@@ -323,21 +327,18 @@ class Experiment:
 
     def _export(self, trainer: TeacherTrainer, directory: RunDirectory) -> None:
         assert trainer.teaching.teacher is not None
-        export_teacher(
-            directory.teacher,
-            trainer.teaching.teacher,
-            trainer.best_theta,
-            teacher_record(
-                self._loss,
-                self._task.describe()["class_names"],
-                observed_examples=self._task.observed_examples,
-                observe_every=self._budget.observe_every,
-                num_steps=self._budget.num_steps,
-                dev_accuracy=trainer.best_score,
-                data=self._task.describe(),
-                config=directory.config.read_text(),
-            ),
+        record = teacher_record(
+            self._loss,
+            self._task.describe()["class_names"],
+            observed_examples=self._task.observed_examples,
+            observe_every=self._budget.observe_every,
+            num_steps=self._budget.num_steps,
+            dev_accuracy=trainer.best_score,
+            data=self._task.describe(),
+            config=directory.config.read_text(),
         )
+        with writing(directory.teacher):
+            export_teacher(directory.teacher, trainer.teaching.teacher, trainer.best_theta, record)
 
     def _compare(
         self,
@@ -356,42 +357,15 @@ class Experiment:
             if index == 0:
                 teaching = comparison.best_teaching(row, results)
                 values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
-                _write_coefficients(lesson, values, directory, summaries)
+                write_coefficients(lesson, values, directory, summaries)
             if students is not None:
-                _save_student(self._task, lesson, students / f"student-{index}")
+                save_student(self._task, lesson, students / f"student-{index}")
 
         comparison.run(
             results, lambda: directory.write_results(results), {TAUGHT: theta}, on_lesson
         )
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
-
-
-def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
-    """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH."""
-    model = task.model(lesson.rollout.state)
-    path.parent.mkdir(exist_ok=True)
-    model.save(path.with_suffix(".keras"))
-    model.export(path, verbose=False)
-
-
-def _write_coefficients(
-    lesson: Lesson,
-    coefficients: list[Mapping[str, tf.Tensor]],
-    directory: RunDirectory,
-    summaries: Summaries,
-) -> None:
-    values = [{name: t.numpy() for name, t in value.items()} for value in coefficients]
-    for step, value in zip(lesson.steps, values, strict=True):
-        summaries.coefficients("student", step, value)
-    with atomic_writer(directory.coefficients) as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            steps=np.array(lesson.steps),
-            state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
-            **{name: np.stack([value[name] for value in values]) for name in values[0]},
-        )
 
 
 def default_run_directory(name: str) -> pathlib.Path:

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tf_l2t.runtime.files import atomic_writer
+
 
 def write_figures(run_directory: pathlib.Path) -> list[pathlib.Path]:
     """Writes the figures of a run to its `figures/` and returns their paths.
@@ -39,7 +41,8 @@ def write_figures(run_directory: pathlib.Path) -> list[pathlib.Path]:
     for name, draw in figures.items():
         figure = Figure(layout="constrained")
         draw(figure)
-        FigureCanvasAgg(figure).print_png(str(directory / f"{name}.png"))
+        with atomic_writer(directory / f"{name}.png") as file:
+            FigureCanvasAgg(figure).print_png(file)
         written.append(directory / f"{name}.png")
     return written
 

@@ -112,6 +112,4 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
         (task._splits[name].images.numpy(), task._splits[name].labels.numpy())
         for name in ("dev", "train")
     )
-    return Taught(
-        task, teaching, theta, tf_l2t.load_teacher(directory, 3), schedule, dev, train
-    )
+    return Taught(task, teaching, theta, tf_l2t.load_teacher(directory, 3), schedule, dev, train)

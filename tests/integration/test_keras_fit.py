@@ -1,9 +1,6 @@
 """`fit` with a taught loss does what our own loop does."""
 
-import keras
 import numpy as np
-import pytest
-import tensorflow as tf
 
 import tf_l2t
 

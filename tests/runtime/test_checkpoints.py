@@ -49,7 +49,7 @@ def test_no_readable_checkpoint_is_an_error_that_tells_the_remedy(tmp_path) -> N
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, ARRAYS, {})
     max(tmp_path.iterdir()).write_bytes(b"")
-    with pytest.raises(CorruptCheckpointError, match="none of the 1 checkpoints.*delete"):
+    with pytest.raises(CorruptCheckpointError, match="none of the 1 checkpoints.*--overwrite"):
         checkpoints.newest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import math
 import os
@@ -13,25 +14,64 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
+import tensorflow as tf
+
+TEMPORARY = ".tmp"
+"""How the names of files end that are not yet whole; they start with a dot."""
+
+_REASONS = {
+    tf.errors.ResourceExhaustedError: errno.ENOSPC,
+    tf.errors.PermissionDeniedError: errno.EACCES,
+}
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Makes an OSError that names `path` of whatever a writer raises where it cannot write."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    except tf.errors.OpError as error:
+        reason = _REASONS.get(type(error), errno.EIO)
+        raise OSError(reason, error.message.splitlines()[0], str(path)) from error
+
 
 @contextlib.contextmanager
 def atomic_writer(path: pathlib.Path) -> Iterator[IO[bytes]]:
-    """Opens a temporary file beside `path` that takes its name once everything is written."""
+    """Opens a temporary file beside `path` that takes its name once everything is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with writing(path):
+        handle, name = tempfile.mkstemp(TEMPORARY, f".{path.name}.", path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                # A temporary file is for its owner alone; a result is for whom any new file is for.
+                umask = os.umask(0)
+                os.umask(umask)
+                os.fchmod(file.fileno(), 0o666 & ~umask)
+            os.replace(name, path)
+        except BaseException:
+            pathlib.Path(name).unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def sync_directory(directory: pathlib.Path) -> None:
+    """Brings the names in a directory to the disk, so that a rename outlasts a loss of power."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            # A temporary file is for its owner alone; a result is for whom any new file is for.
-            umask = os.umask(0)
-            os.umask(umask)
-            os.fchmod(file.fileno(), 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems do this themselves and refuse to be asked.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -42,7 +82,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes a JSON file; a number that is not finite becomes null."""
-    write_text(path, json.dumps(_finite(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(finite(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def replace_directory(fresh: pathlib.Path, directory: pathlib.Path) -> None:
@@ -88,11 +128,12 @@ def _exchange(first: pathlib.Path, second: pathlib.Path) -> bool:
     return renameat2(here, os.fsencode(first), here, os.fsencode(second), flag) == 0
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Returns a value as JSON gives it back, with None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

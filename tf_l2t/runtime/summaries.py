@@ -11,6 +11,7 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tf_l2t.runtime.files import writing
 from tf_l2t.training.teacher_trainer import TeacherStep
 
 
@@ -67,10 +68,17 @@ class Summaries:
                     tf.summary.scalar(f"{name}/off_diagonal_min", off_diagonal.min())
                     tf.summary.image(f"{name}/heat_map", self._heat_map(value)[None])
 
+    def flush(self) -> None:
+        """Brings to the disk what is still held back, lest a kill lose it."""
+        with writing(self._directory):
+            for writer in self._writers.values():
+                writer.flush()
+
     def close(self) -> None:
         """Writes what is still held back."""
-        for writer in self._writers.values():
-            writer.close()
+        with writing(self._directory):
+            for writer in self._writers.values():
+                writer.close()
 
     def _writer(self, run: str) -> tf.summary.SummaryWriter:
         if run not in self._writers:

@@ -93,6 +93,10 @@ class Comparison:
         found = results["search"][row.name]
         return max(row.learning_rates, key=lambda rate: found[f"{rate:g}"])
 
+    def any_teaching(self, row: Row) -> Teaching:
+        """Returns how a student of a row is taught at one of its learning rates."""
+        return self._teaching[row.name, row.learning_rates[0]]
+
     def best_teaching(self, row: Row, results: Mapping[str, Any]) -> Teaching:
         """Returns how a student of a row is taught at its best learning rate."""
         return self._teaching[row.name, self.learning_rate(row, results)]

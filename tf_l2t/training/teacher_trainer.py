@@ -155,7 +155,8 @@ class TeacherTrainer:
         """Whether there is nothing left to do."""
         patience = self.schedule.patience
         return (
-            len(self.history) >= self.schedule.num_steps
+            self.last_selection is not None
+            or len(self.history) >= self.schedule.num_steps
             or self.trust_region.exhausted
             or (patience is not None and self._selections_since_best >= patience)
         )
@@ -368,14 +369,19 @@ class TeacherTrainer:
         return Snapshot(arrays, record)
 
     def restore(self, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
-        """Sets everything to what `snapshot` returned."""
-        group = lambda name, count: [arrays[f"{name}/{i}"] for i in range(count)]
-        count = len(self._theta)
-        self._set_theta(group("theta", count))
-        self._best = group("best", count)
-        self._good = [group(f"good{k}", count) for k in range(record["num_good"])]
-        values = group("optimizer", len(self._optimizer.variables))
-        for variable, value in zip(self._optimizer.variables, values, strict=True):
+        """Sets everything to what `snapshot` returned.
+
+        Raises:
+            ValueError: if it is of another teacher or optimizer, before anything is set.
+        """
+        names = ["theta", "best", *(f"good{k}" for k in range(record["num_good"]))]
+        groups = dict.fromkeys(names, self._theta) | {"optimizer": self._optimizer.variables}
+        _check_arrays(arrays, groups)
+        group = lambda name: [arrays[f"{name}/{i}"] for i in range(len(groups[name]))]
+        self._set_theta(group("theta"))
+        self._best = group("best")
+        self._good = [group(name) for name in names[2:]]
+        for variable, value in zip(self._optimizer.variables, group("optimizer"), strict=True):
             variable.assign(value)
         self.trust_region.restore(record["trust_region"])
         self._best_score = -np.inf if record["best_score"] is None else record["best_score"]
@@ -384,3 +390,18 @@ class TeacherTrainer:
         self.history = [
             TeacherStep(**{**step, "refused": tuple(step["refused"])}) for step in record["history"]
         ]
+
+
+def _check_arrays(arrays: dict[str, np.ndarray], groups: dict[str, list[keras.Variable]]) -> None:
+    wanted = {
+        f"{name}/{i}": (tuple(variable.shape), str(variable.dtype))
+        for name, variables in groups.items()
+        for i, variable in enumerate(variables)
+    }
+    found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    for name in sorted({*wanted, *found}):
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"it is of another teacher or optimizer: {name} is {found.get(name, 'not there')} "
+                f"instead of {wanted.get(name, 'not there')}"
+            )
