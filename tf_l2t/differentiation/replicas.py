@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -100,9 +101,9 @@ class Replicas:
 
         if function not in self._compiled:
             # Our own function around `run`: that of TensorFlow would have XLA compile it all.
+            # A partial, since TensorFlow counts traces by the code of a function.
             self._compiled[function] = tf.function(
-                lambda *spread: strategy.run(lambda *args: function(*args), args=spread),
-                autograph=False,
+                functools.partial(_run, strategy, function), autograph=False
             )
         result = self._compiled[function](*map(spread, arguments))
         local = strategy.experimental_local_results
@@ -110,3 +111,7 @@ class Replicas:
             tf.nest.map_structure(lambda leaf, k=k: local(leaf)[k], result)
             for k in range(len(self.devices))
         ]
+
+
+def _run(strategy: tf.distribute.Strategy, function: Callable[..., Any], *arguments: Any) -> Any:
+    return strategy.run(lambda *own: function(*own), args=arguments)

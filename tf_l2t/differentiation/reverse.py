@@ -89,7 +89,8 @@ class OuterGradient:
                 (tf.constant(1), value, gradients),
                 maximum_iterations=num_rounds - 1,
             )
-        value, *gradients = self._replicas.workers.sum([value, *gradients])
+        if self._replicas.num_parts > 1:
+            value, *gradients = self._replicas.workers.sum([value, *gradients])
         return value, gradients
 
     def _round(

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 # Beyond the keys that tf.distribute counts up from 0.
 _GROUP_KEY = 1_972_000
-_FIRST_INSTANCE_KEY = 1_972_000
+_INSTANCE_KEYS = itertools.count(1_972_000)
 
 
 class Workers:
@@ -32,7 +32,6 @@ class Workers:
     def __init__(self, count: int = 1, index: int = 0) -> None:
         self.count = count
         self.index = index
-        self._instance_keys = itertools.count(_FIRST_INSTANCE_KEY)
         # Traced once for each shape: a collective has one key for all workers.
         self._sum_eagerly = tf.function(self._sum_vector, autograph=False)
 
@@ -104,7 +103,7 @@ class Workers:
             input=vector,
             group_size=self.count,
             group_key=_GROUP_KEY,
-            instance_key=next(self._instance_keys),
+            instance_key=next(_INSTANCE_KEYS),
             ordering_token=[],
             merge_op="Add",
             final_op="Id",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from tf_l2t.runtime.files import atomic_writer
+from tf_l2t.runtime.files import atomic_writer, writing
 from tf_l2t.runtime.run_directory import RunDirectory
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.tasks.task import Task

@@ -58,7 +58,9 @@ def _make(strategy: str, devices: Sequence[str] | None) -> tf.distribute.Strateg
     if strategy == "none":
         return None
     if strategy == "mirrored":
-        known = {device.name.removeprefix("/physical_device:") for device in _devices()}
+        known = {
+            device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()
+        }
         unknown = [name for name in devices or () if name not in known]
         if unknown:
             raise ValueError(
@@ -73,10 +75,6 @@ def _make(strategy: str, devices: Sequence[str] | None) -> tf.distribute.Strateg
             "Distribution: strategy='multi_worker' must be made before anything else of "
             f"TensorFlow ({error})."
         ) from error
-
-
-def _devices() -> list[tf.config.LogicalDevice]:
-    return tf.config.list_logical_devices()
 
 
 def _check_cluster() -> None:

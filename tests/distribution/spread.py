@@ -1,0 +1,109 @@
+"""Teaches with replicas and prints, as JSON, what must not depend on them.
+
+python spread.py none
+python spread.py mirrored      two logical CPU devices
+python spread.py multi_worker  one of the workers of TF_CONFIG
+"""
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_l2t.data import arrays
+from tf_l2t.differentiation import SGD
+from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.losses import DynamicBilinear
+from tf_l2t.measures import ExpectedAccuracy
+from tf_l2t.runtime.strategy import Distribution
+from tf_l2t.students import mlp
+from tf_l2t.tasks import Classification
+from tf_l2t.teachers import attention_teacher
+from tf_l2t.training.evaluate import train_and_score
+from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
+from tf_l2t.training.trust_region import TrustRegion
+
+import keras  # isort: skip
+
+
+def tiny_task() -> Classification:
+    random = np.random.default_rng(0)
+    means = random.normal(size=(3, 4, 4, 1))
+
+    def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = random.integers(0, 3, count)
+        return (means[labels] + random.normal(size=(count, 4, 4, 1))).astype("float32"), labels
+
+    # Batches of 9 and 3 chunks of dev data: neither divides by two.
+    return Classification(
+        arrays(*examples(200), *examples(60), name="tiny"),
+        lambda shape, classes: mlp(shape, classes, hidden=(7,)),
+        ExpectedAccuracy(),
+        batch_size=9,
+        dev_size=50,
+        chunk_size=20,
+    )
+
+
+def measure(task: Classification, replicas: Replicas, **options: Any) -> dict[str, Any]:
+    """Returns a teacher step's hypergradient and record, θ after two steps, and scores."""
+    loss = DynamicBilinear()
+    teaching = Teaching(
+        task,
+        loss,
+        SGD(learning_rate=0.5, momentum=0.9),
+        Budget(12, observe_every=5, warm_start_steps=2),
+        attention_teacher(task.coefficient_shapes(loss), len(task.feature_names), num_keys=3),
+        warm_start_rule=SGD(learning_rate=0.1, momentum=0.9),
+        replicas=replicas,
+        **options,
+    )
+    schedule = TeacherSchedule(num_steps=2, students_per_step=3, selection_students=3)
+    trainer = TeacherTrainer(
+        teaching, keras.optimizers.SGD(0.01), schedule, TrustRegion(clip_factor=1.0)
+    )
+    gradients, record = trainer._hypergradient(0, None)
+    steps = [trainer.step() for _ in range(2)]
+    students = train_and_score(teaching, trainer.theta, [5, 6, 7], ["dev", "test"])
+    lesson = teaching.roll_out(trainer.theta, 3)
+    flat = lambda tensors: np.concatenate([np.ravel(t) for t in tensors]).tolist()
+    return {
+        "gradients": flat(gradients),
+        "record": [record.measure, record.accuracy, record.norm, record.amplification],
+        "selection": [step.selection for step in steps if step.selection],
+        "theta": flat(trainer.theta),
+        "weights": flat(lesson.rollout.state.weights),
+        "losses": [student["training_loss"] for student in students],
+        "scores": [
+            [student[name] for name in ("dev_accuracy", "dev_cross_entropy", "test_measure")]
+            for student in students
+        ],
+    }
+
+
+def main(strategy: str) -> dict[str, Any]:
+    """Returns what `measure` found, by how the replicas are used."""
+    if strategy == "none":
+        return {"none": measure(tiny_task(), Distribution().replicas)}
+    if strategy == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, two)
+    devices = ("CPU:0", "CPU:1") if strategy == "mirrored" else None
+    students = Distribution(strategy, "students", devices).replicas
+    batch = Replicas(students._strategy, split_batches=True)
+    task = tiny_task()
+    found = {"students": measure(task, students), "batch": measure(task, batch)}
+    if strategy == "mirrored":
+        for storage in ("host", "disk", "recompute"):
+            found[f"students {storage}"] = measure(task, students, storage=storage)
+        found["batch recompute"] = measure(task, batch, storage="recompute")
+        found["students jit"] = measure(task, students, jit_compile=True)
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1])))
