@@ -199,6 +199,10 @@ def test_labels_that_are_no_class(taught, bad) -> None:
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"dev_data": 7}, r"dev_data must be \(inputs, labels\) .* got int"),
         ({"dev_data": tf.data.Dataset.range(3)}, "got a batch that is a"),
+        (
+            {"dev_data": tf.data.Dataset.from_tensor_slices((np.zeros((2, 4)), np.zeros(2, int)))},
+            r"dev_data: labels must be .* got \(\)",
+        ),
         ({"dev_data": (np.zeros((0, 4, 4, 1)), np.zeros(0, int))}, "dev_data has no example"),
         ({"dev_data": (np.zeros((5, 4, 4, 1)), np.zeros(4, int))}, r"got \[4, 5\] of them"),
         ({"dev_data": (np.zeros((2, 4, 4, 1)), np.array([0, 3]))}, "must be from 0 to 2"),

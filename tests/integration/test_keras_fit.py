@@ -311,3 +311,80 @@ def test_the_last_batch_may_be_smaller(taught) -> None:
     x, y = taught.train
     weights = fit(taught, taught.compiled(), x[:101], y[:101], epochs=3)
     assert np.isfinite(weights).all()
+
+
+def test_steps_in_one_execution_under_xla(taught) -> None:
+    model = taught.compiled(steps_per_execution=5, jit_compile=True)
+    got = fit(taught, model, *taught.batches(1))
+    np.testing.assert_allclose(got, own_weights(taught), rtol=1e-3, atol=1e-4)
+
+
+def test_inputs_may_have_names_and_dev_data_come_from_a_py_dataset(taught) -> None:
+    inner = taught.model()
+    image = keras.Input((4, 4, 1), name="image")
+    model = taught.compiled(model=keras.Model({"image": image}, inner(image)))
+    dev_x, dev_y = taught.dev
+
+    class Dev(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index):
+            part = slice(11 * index, 11 * index + 11)
+            return {"image": dev_x[part]}, dev_y[part]
+
+    x, y = taught.batches(1)
+    train = {"image": taught.train[0]}, taught.train[1]
+    teach = tf_l2t.Teach(taught.teacher, Dev(), train)
+    got = fit(taught, model, {"image": x}, y, teach)
+    np.testing.assert_allclose(got, own_weights(taught), rtol=1e-5, atol=1e-6)
+
+
+def test_a_short_py_dataset_ends(taught) -> None:
+    class Dev(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index):
+            part = slice(7 * index, 7 * index + 7)
+            return taught.dev[0][:7][part], taught.dev[1][:7][part]
+
+    teach = tf_l2t.Teach(taught.teacher, Dev())
+    assert np.isfinite(fit(taught, taught.compiled(), *taught.batches(1), teach)).all()
+
+
+def test_models_are_saved_and_restored_while_they_train(taught, tmp_path) -> None:
+    x, y = taught.batches(1)
+    model = taught.compiled()
+    fit(
+        taught,
+        model,
+        x[: 15 * BATCH],
+        y[: 15 * BATCH],
+        epochs=2,
+        callbacks=[
+            tf_l2t.Teach(taught.teacher, taught.dev),
+            keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
+            keras.callbacks.TerminateOnNaN(),
+        ],
+    )
+    first = keras.models.load_model(tmp_path / "1.keras")
+    got = fit(
+        taught,
+        first,
+        x[: 15 * BATCH],
+        y[: 15 * BATCH],
+        tf_l2t.Teach(taught.teacher, taught.dev, num_steps=30),
+        epochs=2,
+        initial_epoch=1,
+    )
+    # Without training_data: the counts of the first epoch are not in the file.
+    np.testing.assert_allclose(got, flat(model.get_weights()), atol=0.1)
+
+
+def test_evaluation_with_the_callback_alone_is_no_training(taught) -> None:
+    teach = tf_l2t.Teach(taught.teacher, taught.dev)
+    model = taught.compiled()
+    fit(taught, model, *taught.batches(1), teach)
+    without = model.evaluate(*taught.dev, verbose=0)
+    assert model.evaluate(*taught.dev, verbose=0, callbacks=[teach]) == without

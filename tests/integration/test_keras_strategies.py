@@ -19,9 +19,9 @@ directory = pathlib.Path(sys.argv[2])
 export_strong(directory)
 random = np.random.default_rng(0)
 means = random.normal(size=(3, 5))
-y = random.integers(0, 3, 300)
-x = (means[y] + random.normal(size=(300, 5))).astype("float32")
-dev, train, (x, y) = (x[:60], y[:60]), (x[60:110], y[60:110]), (x[60:], y[60:])
+y = random.integers(0, 3, 240)
+x = (means[y] + random.normal(size=(240, 5))).astype("float32")
+dev, train, (x, y) = (x[:60], y[:60]), (x[60:110], y[60:110]), (x[160:], y[160:])
 
 def weights(strategy, load_within, training_data):
     with strategy.scope():
