@@ -332,7 +332,7 @@ class Experiment:
             self._task.describe()["class_names"],
             observed_examples=self._task.observed_examples,
             observe_every=self._budget.observe_every,
-            num_steps=self._budget.num_steps,
+            budget=dataclasses.asdict(self._budget),
             dev_accuracy=trainer.best_score,
             data=self._task.describe(),
             config=directory.config.read_text(),

@@ -224,12 +224,18 @@ class Teach(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures the model, where it is time to."""
-        if self._step >= self._next:
+        # Keras begins a batch too where the data turns out to be at its end.
+        if self._next <= self._step < self._num_steps:
             self._observe()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps."""
         self._step = self._epoch_start + batch + 1
+        if self._step > self._num_steps:
+            raise ValueError(
+                f"Teach: fit goes on after num_steps={self._num_steps} steps, for which the "
+                "teacher has no state; give num_steps the whole length of the training."
+            )
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remembers the counts: validation is no training."""
@@ -249,11 +255,6 @@ class Teach(keras.callbacks.Callback):
     def _observe(self) -> None:
         assert self._lesson is not None
         step, num_steps = self._step, self._num_steps
-        if step >= num_steps:
-            raise ValueError(
-                f"Teach: fit goes on after num_steps={num_steps} steps, for which the teacher has "
-                "no state; give num_steps the whole length of the training."
-            )
         self._next = min(step - step % self._observe_every + self._observe_every, num_steps)
         self._lesson.observe(step, self._next, num_steps, self._observer.observe())
 

@@ -103,8 +103,8 @@ class KerasLesson:
     def count(self, outputs: tf.Tensor, targets: tf.Tensor) -> None:
         """Counts which predictions of a batch are right."""
         right = tf.argmax(outputs, axis=-1, output_type=tf.int32) == targets
-        right = tf.cast(right, tf.float32)
-        self._counts.assign_add(tf.stack([tf.reduce_sum(right), tf.reduce_sum(right * 0 + 1)]))
+        counts = tf.math.count_nonzero(right), tf.size(right, tf.int64)
+        self._counts.assign_add(tf.cast(tf.stack(counts), tf.float32))
 
     def running_accuracy(self, dev_accuracy: tf.Tensor) -> tf.Tensor:
         """Returns the accuracy on the batches since the last measurement; on dev before any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -62,20 +63,24 @@ def first_examples(name: str, data: Any, count: int, num_classes: int) -> Batch:
     pair = f"{name} must be (inputs, labels) or a batched dataset of such pairs"
     if isinstance(data, tuple | list):
         data = [data]
+    elif isinstance(data, keras.utils.PyDataset):
+        # Its iteration need not end: what lies behind the last batch may be an empty one.
+        batches = itertools.count() if data.num_batches is None else range(data.num_batches)
+        data = map(data.__getitem__, batches)
     elif not isinstance(data, Iterable):
         raise ValueError(f"Teach: {pair}, got {type(data).__name__}; pass x and y together.")
-    batches: list[Batch] = []
+    taken: list[Batch] = []
     missing = count
     for batch in data:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             raise ValueError(f"Teach: {pair}, got a batch that is a {type(batch).__name__}.")
-        batches.append(_first_of_batch(name, batch, missing, num_classes))
-        missing -= int(batches[-1].targets.shape[0])
+        taken.append(_first_of_batch(name, batch, missing, num_classes))
+        missing -= int(taken[-1].targets.shape[0])
         if missing <= 0:
             break
     if missing == count:
         raise ValueError(f"Teach: {name} has no example; give some that the model is measured on.")
-    examples = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *batches)
+    examples = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *taken)
     if int(tf.reduce_min(examples.targets)) < 0:
         raise ValueError(
             f"Teach: {name} has labels that are no class of the teacher; they must be from 0 to "
@@ -85,12 +90,11 @@ def first_examples(name: str, data: Any, count: int, num_classes: int) -> Batch:
 
 
 def _first_of_batch(name: str, batch: Sequence[Any], count: int, num_classes: int) -> Batch:
-    inputs = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:count]), batch[0])
-    labels = tf.convert_to_tensor(batch[1][:count])
     try:
-        targets = class_indices(labels, num_classes)
+        targets = class_indices(tf.convert_to_tensor(batch[1]), num_classes)[:count]
     except ValueError as error:
         raise ValueError(f"Teach: {name}: {error}") from error
+    inputs = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:count]), batch[0])
     rows = {int(tf.shape(array)[0]) for array in [*tf.nest.flatten(inputs), targets]}
     if len(rows) > 1:
         raise ValueError(
