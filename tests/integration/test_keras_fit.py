@@ -1,12 +1,10 @@
 """`fit` with a taught loss does what our own loop does."""
 
+import keras
 import numpy as np
-<<<<<<< HEAD
-=======
 import pytest
 import tensorflow as tf
 from integration_models import BATCH, NUM_STEPS
->>>>>>> helper-keras
 
 import tf_l2t
 from tf_l2t import keras_lesson
