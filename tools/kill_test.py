@@ -79,17 +79,21 @@ class KillTest:
         print(f"a whole run takes {self._seconds:.1f} s", flush=True)
 
     def kill_at_random(self, kills: int, seed: int) -> None:
-        """Kills at moments that are drawn uniformly from the duration of a whole run."""
+        """Kills at moments that are drawn uniformly from what a run still has before it."""
         draw = random.Random(seed)
+        left = self._seconds
         while self._kills.total() < kills:
             run = self._directory / f"killed-{self._runs}"
             process = self._start(run)
-            moment = time.monotonic() + draw.uniform(0, self._seconds)
+            start = time.monotonic()
+            moment = start + draw.uniform(0, left)
             while time.monotonic() < moment and not _ended(process):
                 time.sleep(0.001)
             if not _ended(process):
                 os.kill(process, signal.SIGKILL)
-            self._after(process, run)
+            ended = self._after(process, run)
+            lived = time.monotonic() - start
+            left = self._seconds if ended else max(left - lived, self._seconds / 4)
         if (run := self._directory / f"killed-{self._runs}").exists():
             self._after(self._start(run), run)
 
@@ -118,7 +122,8 @@ class KillTest:
 
         return _fork(work, self._log)
 
-    def _after(self, process: int, run: pathlib.Path) -> None:
+    def _after(self, process: int, run: pathlib.Path) -> bool:
+        """Notes how a process ended, and returns whether its run is done."""
         if self._wait(process):
             self._runs += 1
             theirs = self._contents(run)
@@ -126,9 +131,10 @@ class KillTest:
                 if theirs.get(name) != self._whole.get(name):
                     self._differing.append(f"{run.name}: {name}")
             print(f"{run.name}: done after {self._kills.total()} kills", flush=True)
-            return
+            return True
         said = self._log.read_text(errors="replace")
         self._kills[max(PHASES, key=said.rfind) if PHASES[0] in said else "start"] += 1
+        return False
 
     def _wait(self, process: int) -> bool:
         """Returns whether a process came to its end, False if it was killed."""
