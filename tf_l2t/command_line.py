@@ -40,6 +40,9 @@ _RESUME = flags.DEFINE_enum(
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Remove the run that --run_dir holds, and start anew."
 )
+_DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic", False, "The same numbers each time on a GPU too, where this costs time."
+)
 
 BAD_INPUT = (
     ArithmeticError,
@@ -115,6 +118,8 @@ def _main(
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
+        if _DETERMINISTIC.value:
+            tf.config.experimental.enable_op_determinism()
         experiment = Experiment()  # type: ignore[call-arg]
         run = prepare(experiment, _TEACHER.value)
         directory = RunDirectory(
@@ -122,7 +127,11 @@ def _main(
             if _RUN_DIR.value
             else default_run_directory(experiment.name + suffix)
         )
-        resumed = directory.claim(gin.operative_config_str(), _RESUME.value, _OVERWRITE.value)
+        config = gin.operative_config_str()
+        if _DETERMINISTIC.value:
+            # A macro that nothing reads: a run is not gone on with without the flag.
+            config += "\nDETERMINISTIC = True\n"
+        resumed = directory.claim(config, _RESUME.value, _OVERWRITE.value)
     except BAD_INPUT as error:
         raise BadInputError(_sentence(error)) from error
     print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
