@@ -74,7 +74,15 @@ def train_command(capsys: pytest.CaptureFixture) -> Iterator[Callable[..., Finis
         remaining = flags.FLAGS(["train", *map(str, arguments)])
         capsys.readouterr()
         code = train.main(remaining)
-        for flag in ("gin_file", "gin_bindings", "run_dir", "teacher", "resume", "overwrite"):
+        for flag in (
+            "gin_file",
+            "gin_bindings",
+            "run_dir",
+            "teacher",
+            "resume",
+            "overwrite",
+            "deterministic",
+        ):
             flags.FLAGS[flag].unparse()
         return Finished(code, *capsys.readouterr())
 

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from tf_l2t.runtime.checkpoints import Checkpoints
+from tf_l2t.runtime.run_lock import RunLock
 
 
 def results_of(directory: pathlib.Path) -> dict:
@@ -90,6 +92,58 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tiny_gin, tmp_path, trai
     assert one["teacher"]["steps"] == other["teacher"]["steps"]
     assert without_times(one["rows"]) == without_times(other["rows"])
     assert one["status"] == other["status"] == "complete"
+
+
+def test_another_process_and_deterministic_ops_give_the_same_bits(
+    tiny_gin, tmp_path, train_command
+) -> None:
+    arguments = [f"--gin_file={tiny_gin}", "--gin_bindings=Experiment.test_seeds = 1"]
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert train_command(*arguments, f"--run_dir={one}").returncode == 0
+    command = [sys.executable, "-m", "tf_l2t.train", *arguments, f"--run_dir={other}"]
+    subprocess.run([*command, "--deterministic"], check=True, capture_output=True)
+    (theta, record), (others, other_record) = (
+        Checkpoints(directory / "checkpoints").newest() for directory in (one, other)
+    )
+    assert record == other_record
+    assert theta.keys() == others.keys()
+    for name, array in theta.items():
+        np.testing.assert_array_equal(array, others[name])
+    for part in ("search", "rows"):
+        assert without_times(results_of(one)[part]) == without_times(results_of(other)[part])
+    done = train_command(*arguments, f"--run_dir={other}")
+    assert done.returncode == 2
+    assert "there: DETERMINISTIC = True" in done.stderr
+
+
+def test_two_processes_on_one_directory(tiny_gin, tmp_path, train_command) -> None:
+    directory = tmp_path / "run"
+    lock = RunLock(directory)
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}")
+    assert done.returncode == 2
+    assert f"in use by process {os.getpid()} on " in done.stderr
+    assert [path.name for path in directory.iterdir()] == [".lock"]
+    lock.release()
+
+
+def test_overwrite_and_resume(tiny_gin, tmp_path, train_command) -> None:
+    directory = tmp_path / "run"
+    arguments = [f"--gin_file={tiny_gin}", f"--run_dir={directory}"]
+    arguments += [f"--gin_bindings=Experiment.{b}" for b in ("rows = []", "test_seeds = 1")]
+    assert train_command(*arguments, "--resume=must").returncode == 2
+    assert train_command(*arguments, "--resume=never").returncode == 0
+    before = results_of(directory)
+    done = train_command(*arguments, "--resume=never")
+    assert done.returncode == 2
+    assert "--resume=never, and" in done.stderr
+    done = train_command(*arguments, "--overwrite", "--resume=must")
+    assert done.returncode == 2
+    assert results_of(directory) == before
+    done = train_command(*arguments, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert "Writing to" in done.stdout
+    assert without_times(results_of(directory)) == without_times(before)
+    assert results_of(directory)["seconds"] != before["seconds"]
 
 
 def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> None:

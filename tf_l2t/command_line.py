@@ -42,6 +42,9 @@ _RESUME = flags.DEFINE_enum(
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Remove the run that --run_dir holds, and start anew."
 )
+_DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic", False, "The same numbers each time on a GPU too, where this costs time."
+)
 
 BAD_INPUT = (
     ArithmeticError,
@@ -124,6 +127,8 @@ def _main(
     register_gin_files()
     try:
         gin.parse_config_files_and_bindings(_GIN_FILE.value, _GIN_BINDINGS.value)
+        if _DETERMINISTIC.value:
+            tf.config.experimental.enable_op_determinism()
         # First of all: TensorFlow must know of a cluster before it computes anything.
         distribution = Distribution()
         experiment = Experiment(distribution=distribution)  # type: ignore[call-arg]
@@ -135,8 +140,12 @@ def _main(
             scratch = tempfile.TemporaryDirectory(prefix=f"tf_l2t_worker_{worker}_")
             path = pathlib.Path(scratch.name) / "run"
         directory = RunDirectory(path)
+        config = gin.operative_config_str()
+        if _DETERMINISTIC.value:
+            # A macro that nothing reads: a run is not gone on with without the flag.
+            config += "\nDETERMINISTIC = True\n"
         resume = _RESUME.value if worker == 0 else "auto"
-        resumed = directory.claim(gin.operative_config_str(), resume, _OVERWRITE.value)
+        resumed = directory.claim(config, resume, _OVERWRITE.value)
     except BAD_INPUT as error:
         raise BadInputError(_sentence(error)) from error
     if worker == 0:

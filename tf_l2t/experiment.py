@@ -105,6 +105,8 @@ class Experiment:
         truncate: int | None = None,
         jit_compile: bool = False,
     ) -> None:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"Experiment: name must be text, such as 'lenet', got {name!r}.")
         for argument, value, kind in (
             ("task", task, Task),
             ("loss", loss, Loss),

@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 import importlib.resources
+import random
 import shutil
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -60,7 +62,7 @@ def test_a_cut_gzip_file(write, kept):
         (RAW[:15], "ends inside its header, after 15 of 16 bytes"),
         (RAW[:16], "holds 0 bytes of data, but its header says 2 x 3 x 4 = 24"),
         (RAW[:-1], "holds 23 bytes of data"),
-        (RAW + b"\0", "holds 25 bytes of data"),
+        (RAW + b"\0", "holds 25 bytes or more of data"),
         (b"\1" + RAW[1:], "starts with the bytes 01 00 08 03"),
         (b"\0\0\x0d" + RAW[3:], "starts with the bytes 00 00 0d 03"),
         (b"\0\0\x08\0" + RAW[4:], "starts with the bytes 00 00 08 00"),
@@ -80,6 +82,34 @@ def test_damaged_in_the_middle(write):
         damaged[position] ^= 0xFF
         with pytest.raises(ValueError, match=r"digits\.gz .*reinstall"):
             read_idx(write(damaged))
+
+
+def test_a_size_of_terabytes_makes_no_room_for_them(write):
+    raw = b"\0\0\x08\3" + struct.pack(">3I", 60_000, 2**31, 2**31) + bytes(100)
+    path = write(gzip.compress(raw))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"holds 100 bytes of data, but .*60000 x 2147483648"):
+        read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_a_file_that_unpacks_to_more_than_it_says_is_left_packed(write):
+    path = write(gzip.compress(RAW + bytes(50_000_000)))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="holds 25 bytes or more of data"):
+        read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_any_bytes_after_a_right_start(write):
+    draw = random.Random(0)
+    for _ in range(200):
+        raw = RAW[: draw.randrange(17)] + draw.randbytes(draw.randrange(40))
+        content = gzip.compress(raw) if draw.random() < 0.7 else draw.randbytes(60)
+        with pytest.raises(ValueError, match=r"digits\.gz .*reinstall"):
+            read_idx(write(content))
 
 
 def test_not_gzip(write):

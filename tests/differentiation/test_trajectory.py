@@ -2,6 +2,8 @@
 
 import gc
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -138,7 +140,7 @@ def test_disk_makes_files_and_removes_each_with_its_segment(tmp_path):
     record(trajectory, 10, 2)
     (folder,) = folders(tmp_path)
     assert sum(file.stat().st_size for file in folder.iterdir()) == 10 * 5 * 4
-    left = [len(list(folder.iterdir())) for _ in trajectory.backwards(counting)]
+    left = [len(list(folder.glob("0*"))) for _ in trajectory.backwards(counting)]
     assert left == [4, 3, 2, 1, 0]
     trajectory.close()
     assert not folders(tmp_path)
@@ -152,6 +154,24 @@ def test_disk_removes_its_files_when_it_is_forgotten(tmp_path):
     del trajectory
     gc.collect()
     assert not folders(tmp_path)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    code = (
+        "import os, signal, sys; from tf_l2t.differentiation import scratch\n"
+        "scratch.new_scratch_directory(sys.argv[1]); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path], check=False)
+    (abandoned,) = folders(tmp_path)
+    (tmp_path / "tf_l2t_trajectory_of_mine").mkdir()
+    alive, other = DiskTrajectory(str(tmp_path)), DiskTrajectory(str(tmp_path))
+    record(alive, 4, 2)
+    assert not abandoned.exists()
+    record(other, 4, 2)
+    assert len(folders(tmp_path)) == 3
+    alive.close()
+    other.close()
+    assert [folder.name for folder in folders(tmp_path)] == ["tf_l2t_trajectory_of_mine"]
 
 
 def test_an_error_closes_the_trajectory(tmp_path):

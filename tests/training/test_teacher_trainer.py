@@ -202,6 +202,46 @@ def test_patience_ends_the_training(make_teaching) -> None:
     assert len(trainer.history) == 4
 
 
+def test_what_ended_by_patience_stays_ended_though_its_last_teacher_was_the_best(
+    make_teaching,
+) -> None:
+    schedule = {"num_steps": 9, "select_every": 1, "selection_students": 1, "patience": 1}
+    trainer = make_trainer(make_teaching(), **schedule)
+    trainer.step()
+    trainer._selections_since_best = 1
+    assert trainer.finished
+    trainer._best_score = -np.inf
+    trainer.finish()
+    assert trainer._selections_since_best == 0
+    restored = make_trainer(make_teaching(), **schedule)
+    restored.restore(*trainer.snapshot())
+    assert trainer.finished
+    assert restored.finished
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("theta/0", lambda array: array[:-1]),
+        ("best/0", lambda array: array.astype(np.float64)),
+        ("good0/1", lambda array: None),
+        ("optimizer/9", lambda array: np.zeros(3)),
+    ],
+)
+def test_a_snapshot_of_another_teacher_is_refused_before_anything_is_set(
+    name, change, make_teaching
+) -> None:
+    trainer = make_trainer(make_teaching())
+    arrays, record = trainer.snapshot()
+    before = flat(trainer.theta)
+    arrays = {key: array + 1 for key, array in arrays.items()}
+    arrays[name] = change(arrays.get(name))
+    arrays = {key: array for key, array in arrays.items() if array is not None}
+    with pytest.raises(ValueError, match=f"another teacher or optimizer: {name} is "):
+        trainer.restore(arrays, record)
+    np.testing.assert_array_equal(flat(trainer.theta), before)
+
+
 def test_progress_counts_all_of_the_work(make_teaching) -> None:
     trainer = make_trainer(make_teaching(), num_steps=3, students_per_step=2)
     counted = []

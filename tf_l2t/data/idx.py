@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import math
 import os
 import pathlib
@@ -13,6 +14,7 @@ import zlib
 import numpy as np
 
 _UNSIGNED_BYTE = 0x08
+_PIECE = 1 << 20
 
 
 def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndarray:
@@ -40,35 +42,47 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndar
         if found != sha256.lower():
             raise _bad(path, f"has the SHA-256 {found} instead of {sha256.lower()}")
     try:
-        raw = gzip.decompress(packed)
+        with gzip.open(io.BytesIO(packed)) as file:
+            return _parse(path, file)
     except (OSError, EOFError, zlib.error) as error:
         raise _bad(path, f"is not a whole gzip file ({error})") from error
-    return _parse(path, raw)
 
 
-def _parse(path: str | os.PathLike[str], raw: bytes) -> np.ndarray:
+def _parse(path: str | os.PathLike[str], file: gzip.GzipFile) -> np.ndarray:
     """Returns the array of an unpacked idx file: 0, 0, type, rank, sizes, then the data."""
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != _UNSIGNED_BYTE or raw[3] == 0:
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] != _UNSIGNED_BYTE or head[3] == 0:
         raise _bad(
             path,
-            f"starts with the bytes {raw[:4].hex(' ') or 'none'} instead of 00 00 08 and the "
+            f"starts with the bytes {head.hex(' ') or 'none'} instead of 00 00 08 and the "
             "number of dimensions, so it is not an idx file of unsigned bytes",
         )
-    rank = raw[3]
-    start = 4 + 4 * rank
-    if len(raw) < start:
-        raise _bad(path, f"ends inside its header, after {len(raw)} of {start} bytes")
-    shape = struct.unpack(f">{rank}I", raw[4:start])
-    if len(raw) - start != math.prod(shape):
+    rank = head[3]
+    sizes = file.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise _bad(path, f"ends inside its header, after {4 + len(sizes)} of {4 + 4 * rank} bytes")
+    shape = struct.unpack(f">{rank}I", sizes)
+    data = _read(file, math.prod(shape) + 1)
+    if len(data) != math.prod(shape):
+        more = "or more " if len(data) > math.prod(shape) else ""
         raise _bad(
             path,
-            f"holds {len(raw) - start} bytes of data, but its header says "
+            f"holds {len(data)} bytes {more}of data, but its header says "
             f"{' x '.join(map(str, shape))} = {math.prod(shape)}",
         )
     try:
-        return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+        return np.frombuffer(data, np.uint8).reshape(shape)
     except ValueError as error:
         raise _bad(path, f"says {rank} dimensions, {shape}, in its header ({error})") from error
+
+
+def _read(file: gzip.GzipFile, limit: int) -> bytes:
+    """Returns what there is, up to a limit; a file that claims terabytes makes no room for them."""
+    pieces: list[bytes] = []
+    while limit > 0 and (piece := file.read(min(limit, _PIECE))):
+        pieces.append(piece)
+        limit -= len(piece)
+    return b"".join(pieces)
 
 
 def _bad(path: str | os.PathLike[str], what: str) -> ValueError:

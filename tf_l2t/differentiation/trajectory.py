@@ -6,8 +6,6 @@ import abc
 import contextlib
 import math
 import pathlib
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -15,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.differentiation.scratch import new_scratch_directory
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.types import Nest, StudentState
 
@@ -125,15 +124,14 @@ class DiskTrajectory(MemoryTrajectory):
 
     def _put(self, stack: StudentState | None) -> Any:
         if not self._directory:
-            self._directory = tempfile.mkdtemp(prefix="tf_l2t_trajectory_", dir=self._parent)
-            self._remove = weakref.finalize(
-                self, shutil.rmtree, self._directory, ignore_errors=True
-            )
+            self._directory, remove = new_scratch_directory(self._parent)
+            self._remove = weakref.finalize(self, remove)
         path = pathlib.Path(self._directory, f"{len(self._records):08d}")
         flat = tf.nest.flatten(stack)
         with path.open("wb") as file:
             for tensor in flat:
-                tensor.numpy().tofile(file)
+                # Unlike tofile, this says why it could not write.
+                file.write(tensor.numpy().reshape(-1).view(np.uint8))
         template = tf.nest.map_structure(lambda _: 0, stack)
         return path, template, [(tensor.dtype, tensor.shape) for tensor in flat]
 

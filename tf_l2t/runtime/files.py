@@ -35,8 +35,9 @@ def writing(path: pathlib.Path) -> Iterator[None]:
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     except tf.errors.OpError as error:
-        reason = _REASONS.get(type(error), errno.EIO)
-        raise OSError(reason, error.message.splitlines()[0], str(path)) from error
+        number = _REASONS.get(type(error), errno.EIO)
+        text = os.strerror(number) if type(error) in _REASONS else error.message.splitlines()[0]
+        raise OSError(number, text, str(path)) from error
 
 
 @contextlib.contextmanager

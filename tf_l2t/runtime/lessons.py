@@ -34,6 +34,7 @@ def write_coefficients(
     values = [{name: t.numpy() for name, t in value.items()} for value in coefficients]
     for step, value in zip(lesson.steps, values, strict=True):
         summaries.coefficients("student", step, value)
+    summaries.flush()
     with atomic_writer(directory.coefficients) as file:
         np.savez(
             file,

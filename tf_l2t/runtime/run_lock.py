@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import os
 import pathlib
 import socket
 import time
 import weakref
+from collections.abc import Callable
+from typing import Any
 
-from tf_l2t.file_locks import try_lock
+from tf_l2t.file_locks import LockingUnsupportedError, try_lock
 
 NAME = ".lock"
 
@@ -30,9 +33,14 @@ class RunLock:
     """
 
     def __init__(self, directory: pathlib.Path) -> None:
+        self._close: Callable[[], Any] = lambda: None
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / NAME
-        descriptor = try_lock(path)
+        try:
+            descriptor = try_lock(path)
+        except LockingUnsupportedError as error:
+            logging.warning("No locks (%s): start no second process in %s.", error, directory)
+            return
         if descriptor is None:
             # Whoever took it this instant needs a moment to write who it is.
             time.sleep(0.1)
@@ -45,4 +53,8 @@ class RunLock:
         os.pwrite(
             descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode(), 0
         )
-        self.release = weakref.finalize(self, os.close, descriptor)
+        self._close = weakref.finalize(self, os.close, descriptor)
+
+    def release(self) -> None:
+        """Lets other processes in."""
+        self._close()
