@@ -7,12 +7,11 @@ import functools
 import inspect
 import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gin
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_l2t import plots
@@ -20,9 +19,11 @@ from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.export import export_teacher
-from tf_l2t.runtime.files import atomic_writer, write_text
+from tf_l2t.runtime.files import write_text
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.summaries import Summaries
+from tf_l2t.runtime.taught_student import TaughtStudent
+from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.comparison import Comparison
@@ -42,6 +43,7 @@ gin.register(Budget, module="tf_l2t")
 gin.register(Row, module="tf_l2t")
 gin.register(TeacherSchedule, module="tf_l2t")
 gin.register(TrustRegion, module="tf_l2t")
+gin.register(Watch, module="tf_l2t")
 for _name, _member in vars(keras.optimizers).items():
     if inspect.isclass(_member) and _name not in ("Optimizer", "LossScaleOptimizer"):
         gin.external_configurable(_member, module="keras.optimizers", name=_name)
@@ -74,6 +76,7 @@ class Experiment:
         storage: where a rollout waits for its reverse pass; see `Engine`.
         truncate: reverse through the last so many steps only; through all if None.
         jit_compile: whether XLA compiles the training of students.
+        watch: what TensorBoard and the figures show of Φ; the defaults of `Watch` if None.
 
     Raises:
         ValueError: for anything that cannot work, before any work is done.
@@ -101,7 +104,9 @@ class Experiment:
         storage: str = "memory",
         truncate: int | None = None,
         jit_compile: bool = False,
+        watch: Watch | None = None,
     ) -> None:
+        watch = Watch() if watch is None else watch
         for argument, value, kind in (
             ("task", task, Task),
             ("loss", loss, Loss),
@@ -110,6 +115,7 @@ class Experiment:
             ("trust_region", trust_region, TrustRegion),
             ("budget", budget, Budget),
             ("recipe", recipe, Recipe),
+            ("watch", watch, Watch),
         ):
             if not isinstance(value, kind):
                 raise ValueError(
@@ -131,6 +137,8 @@ class Experiment:
         self._seed = seed
         self._checkpoint_every = checkpoint_every
         self._rows = rows
+        self._watch = watch
+        watch.check(len(task.describe().get("class_names", ())))
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         self._new_comparison = functools.partial(
             Comparison,
@@ -161,6 +169,7 @@ class Experiment:
             trainer = self._teacher_trainer(results)
             if newest:
                 trainer.restore(*newest)
+            summaries.resume(len(trainer.history))
             self._train_teacher(trainer, checkpoints, results, directory, summaries)
             if trainer.failure:
                 results["status"] = "stopped"
@@ -216,7 +225,8 @@ class Experiment:
         teacher: LoadedTeacher | None = None,
     ) -> dict[str, Any]:
         results = self._resume(directory, teacher)
-        summaries = Summaries(directory.tensorboard, tuple(results["data"]["class_names"]))
+        class_names = results["data"].get("class_names", ())
+        summaries = Summaries(directory.tensorboard, class_names, self._watch)
         try:
             work(results, summaries)
             if results["status"] == "running":
@@ -227,7 +237,7 @@ class Experiment:
         finally:
             directory.write_results(results)
             summaries.close()
-        plots.write_figures(directory.path)
+        plots.write_figures(directory.path, self._watch.class_pairs)
         return results
 
     def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
@@ -293,9 +303,10 @@ class Experiment:
                 while not trainer.finished:
                     start = time.perf_counter()
                     record = trainer.step(progress.steps)
+                    summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
+                    # After the summaries: what is interrupted in them is done and written again.
                     snapshot = trainer.snapshot()
                     results["seconds"]["teacher"] += time.perf_counter() - start
-                    summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
                     for sentence in record.refused:
                         progress.write(f"teacher step {record.step}: {sentence}")
                     progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
@@ -306,6 +317,7 @@ class Experiment:
                 trainer.finish(progress.steps)
                 snapshot = trainer.snapshot()
                 results["seconds"]["teacher"] += time.perf_counter() - start
+                summaries.teacher_end(len(trainer.history), trainer.last_selection)
         finally:
             # What an interruption finds half done is left out: the next start does it again.
             save(snapshot)
@@ -343,14 +355,20 @@ class Experiment:
                 return
             if index == 0:
                 teaching = comparison.best_teaching(row, results)
-                values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
-                _write_coefficients(lesson, values, directory, summaries)
+                told = [teaching.explain(theta, s) for s in lesson.state_vectors]
+                vectors = [s.numpy() for s in lesson.state_vectors]
+                student = TaughtStudent.collect(lesson.steps, vectors, told)
+                summaries.student(student, self._task.feature_names)
+                student.save(directory.coefficients)
             if students is not None:
                 _save_student(self._task, lesson, students / f"student-{index}")
 
-        comparison.run(
-            results, lambda: directory.write_results(results), {TAUGHT: theta}, on_lesson
-        )
+        def save() -> None:
+            directory.write_results(results)
+            summaries.students(results["rows"])
+
+        comparison.run(results, save, {TAUGHT: theta}, on_lesson)
+        summaries.students(results["rows"])
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
 
@@ -361,25 +379,6 @@ def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
     path.parent.mkdir(exist_ok=True)
     model.save(path.with_suffix(".keras"))
     model.export(path, verbose=False)
-
-
-def _write_coefficients(
-    lesson: Lesson,
-    coefficients: list[Mapping[str, tf.Tensor]],
-    directory: RunDirectory,
-    summaries: Summaries,
-) -> None:
-    values = [{name: t.numpy() for name, t in value.items()} for value in coefficients]
-    for step, value in zip(lesson.steps, values, strict=True):
-        summaries.coefficients("student", step, value)
-    with atomic_writer(directory.coefficients) as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            steps=np.array(lesson.steps),
-            state_vectors=np.stack([s.numpy() for s in lesson.state_vectors]),
-            **{name: np.stack([value[name] for value in values]) for name in values[0]},
-        )
 
 
 def default_run_directory(name: str) -> pathlib.Path:

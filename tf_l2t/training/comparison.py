@@ -159,6 +159,7 @@ class Comparison:
                     seed,
                     ["dev", "test"],
                     progress.steps,
+                    observe=True,
                 )
                 student |= {"training_loss": lesson.training_loss, "segment_starts": lesson.steps}
                 if on_lesson:

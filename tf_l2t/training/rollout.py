@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
@@ -17,6 +18,7 @@ from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
+from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.types import Batch, Nest, StudentState
 
@@ -181,6 +183,13 @@ class Teaching:
         fixed = [tf.convert_to_tensor(v) for v in self.teacher.non_trainable_variables]
         outputs, _ = self.teacher.stateless_call(theta, fixed, state_vector[None])
         return tf.nest.map_structure(lambda tensor: tensor[0], outputs)
+
+    def explain(self, theta: list[tf.Tensor], state_vector: tf.Tensor) -> dict[str, np.ndarray]:
+        """Returns the coefficients at a state vector and, of a teacher with it, its attention."""
+        assert self.teacher is not None
+        told = {k: v.numpy() for k, v in self.coefficients(theta, state_vector).items()}
+        weights = attention_weights(self.teacher, theta, state_vector[None])
+        return told if weights is None else {"attention": weights[0].numpy(), **told}
 
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""

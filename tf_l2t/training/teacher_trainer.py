@@ -14,6 +14,7 @@ from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.rollout import Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.stopwatch import Stopwatch
 from tf_l2t.training.trust_region import TrustRegion
 
 
@@ -31,6 +32,7 @@ class TeacherStep:
         taken: whether θ was changed.
         scale: of the step.
         selection: mean dev accuracy of the selection students, taught by θ before the step.
+        seconds: wall time of each phase; no two runs have the same.
     """
 
     step: int
@@ -42,6 +44,7 @@ class TeacherStep:
     taken: bool
     scale: float
     selection: float | None
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict, compare=False)
 
 
 class Snapshot(NamedTuple):
@@ -159,15 +162,12 @@ class TeacherTrainer:
         return steps(schedule.num_steps) + last_selection, steps(len(self.history))
 
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns what θ sets at the begin, middle and end of the last student that was taught."""
+        """Returns what θ sets, and attends to, at the begin, middle and end of the last student."""
         assert self.last_lesson is not None
         vectors = self.last_lesson.state_vectors
         positions = {"begin": 0, "middle": len(vectors) // 2, "end": -1}
         return {
-            name: tf.nest.map_structure(
-                lambda tensor: tensor.numpy(),
-                self.teaching.coefficients(self.theta, vectors[position]),
-            )
+            name: self.teaching.explain(self.theta, vectors[position])
             for name, position in positions.items()
         }
 
@@ -191,7 +191,11 @@ class TeacherTrainer:
             on_steps: called with numbers of student steps done, forward and in reverse alike.
         """
         number = len(self.history)
-        selection = self._select(on_steps) if number % self.schedule.select_every == 0 else None
+        self._stopwatch = Stopwatch()
+        selection = None
+        if number % self.schedule.select_every == 0:
+            with self._stopwatch("selection"):
+                selection = self._select(on_steps)
         gradients, record = self._hypergradient(number, on_steps)
         if gradients is not None:
             self._good = [*self._good, self._numpy_theta()][
@@ -202,7 +206,11 @@ class TeacherTrainer:
             self.trust_region.refuse()
             self._go_back()
         record = dataclasses.replace(
-            record, taken=gradients is not None, scale=self.trust_region.scale, selection=selection
+            record,
+            taken=gradients is not None,
+            scale=self.trust_region.scale,
+            selection=selection,
+            seconds=self._stopwatch.seconds,
         )
         self.history.append(record)
         return record
@@ -220,16 +228,20 @@ class TeacherTrainer:
         for k in range(self.schedule.students_per_step):
             index = number * self.schedule.students_per_step + k
             seed = student_seed("teaching", index, self._run_seed)
-            lesson = self.teaching.roll_out(self.theta, seed, record=True, on_steps=on_steps)
+            with self._stopwatch("rollout"):
+                lesson = self.teaching.roll_out(self.theta, seed, record=True, on_steps=on_steps)
             self.last_lesson = lesson
-            value, adjoint = self._outer(lesson.rollout.state)
-            result = self.teaching.engine.reverse(
-                lesson.rollout, self.theta, adjoint, on_segment=on_steps
-            )
-            norm = float(tf.linalg.global_norm(result.gradients))
+            with self._stopwatch("dev gradient"):
+                value, adjoint = self._outer(lesson.rollout.state)
+                measures.append(-float(value))
+            with self._stopwatch("reverse"):
+                result = self.teaching.engine.reverse(
+                    lesson.rollout, self.theta, adjoint, on_segment=on_steps
+                )
+                norm = float(tf.linalg.global_norm(result.gradients))
             amplification = float(result.initial_norm / result.final_norm)
-            accuracy = self.teaching.task.evaluate(lesson.rollout.state, "dev")["accuracy"]
-            measures.append(-float(value))
+            with self._stopwatch("evaluation"):
+                accuracy = self.teaching.task.evaluate(lesson.rollout.state, "dev")["accuracy"]
             accuracies.append(accuracy)
             amplifications.append(amplification)
             reason = self.trust_region.reason_to_refuse(norm, amplification, accuracy)
