@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_l2t import experiment, losses, measures, students, teachers
 from tf_l2t.gin_files import register_gin_files
+from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks import Classification
 from tf_l2t.training import recipe, rollout, teacher_trainer, trust_region
 from tf_l2t.training.evaluate import Row
@@ -25,6 +26,7 @@ COMPONENTS = [
     Row,
     teacher_trainer.TeacherSchedule,
     trust_region.TrustRegion,
+    Watch,
     students.mlp,
     students.lenet,
     teachers.attention_teacher,

@@ -72,14 +72,16 @@ def loss_surface(
     p_y, p_j = np.meshgrid(p, p)
     inside = p_y + p_j < 1 - 1e-6
     at = np.where(inside, p_y, 0.25), np.where(inside, p_j, 0.25)
-    losses = [
-        np.where(inside, bilinear_loss(row, offset, y, j, *at), np.nan)
-        for row, offset in zip(rows, offsets, strict=True)
-    ]
-    changes = [loss - losses[0] for loss in losses[1:]]
-    span = float(np.max(np.abs(np.array(changes))[..., inside], initial=1e-12))
+    losses = np.array(
+        [
+            np.where(inside, bilinear_loss(row, offset, y, j, *at), np.nan)
+            for row, offset in zip(rows, offsets, strict=True)
+        ]
+    )
+    changes = losses[1:] - losses[0]
+    span = float(np.max(np.abs(changes[:, inside]), initial=1e-12))
     # By rank: the loss is steep near p = 0, and even levels would leave the rest flat.
-    levels = np.unique(np.quantile(np.array(losses)[..., inside], np.linspace(0, 1, 15)))
+    levels = np.unique(np.quantile(losses[:, inside], np.linspace(0, 1, 15)))
     for axes, surfaces, titles, cmap, cuts in (
         (upper, losses, labels, "cividis", levels),
         (changed, changes, labels[1:], "PuOr", np.linspace(-span, span, 15)),
