@@ -3,6 +3,7 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.runtime.taught_student import TaughtStudent
@@ -172,6 +173,8 @@ def test_a_file_whose_end_was_cut_off_is_gone_on_with(cut, tmp_path, events_of) 
     killed.close()
     for path in tmp_path.rglob("events*"):
         path.write_bytes(path.read_bytes()[:-cut])
+    live = EventAccumulator(str(tmp_path / "teacher"), purge_orphaned_data=True).Reload()
+    assert [point.step for point in live.Tensors("dev/measure")][:2] == [0, 1]
     (tmp_path / "teacher" / ".events.out.tfevents.1.x.v2.half").write_bytes(b"half")
     resumed = Summaries(tmp_path, "abc")
     resumed.resume(2)
@@ -181,6 +184,7 @@ def test_a_file_whose_end_was_cut_off_is_gone_on_with(cut, tmp_path, events_of) 
     measures = {at: values for (tag, at), values in events.items() if tag == "dev/measure"}
     assert measures == {0: [0.5], 1: [1.5], 2: [2.5], 3: [3.5]}
     assert not list(tmp_path.rglob(".events*"))
+    assert [point.step for point in live.Reload().Tensors("dev/measure")] == [0, 1, 2, 3]
 
 
 def test_the_scores_of_compared_students_are_written_once(tmp_path, events_of) -> None:
@@ -194,7 +198,9 @@ def test_the_scores_of_compared_students_are_written_once(tmp_path, events_of) -
         summaries.close()
     events = events_of(tmp_path)["comparison/a _ b"]
     assert set(events) == {
-        (tag, at) for tag in ("dev/accuracy", "test/accuracy", "seconds") for at in (0, 1)
+        (f"scores/{tag}", at)
+        for tag in ("dev_accuracy", "test_accuracy", "seconds")
+        for at in (0, 1)
     }
     assert all(len(values) == 1 for values in events.values())
 

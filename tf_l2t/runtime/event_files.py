@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pathlib
+import socket
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -45,7 +47,8 @@ def forget_from(directory: pathlib.Path, step: int) -> None:
     # A kill in the middle of what follows leaves a file that TensorBoard would read too.
     for leftover in directory.rglob(f".{_NAME}"):
         leftover.unlink()
-    for path in directory.rglob(_NAME):
+    paths = list(directory.rglob(_NAME))
+    for path in paths:
         records = list(_whole_records(path))
         kept = [record for record in records if _is_kept(record, step)]
         if not any(tf.compat.v1.Event.FromString(record).summary.value for record in kept):
@@ -57,11 +60,30 @@ def forget_from(directory: pathlib.Path, step: int) -> None:
                 writer = RecordWriter(file)
                 for record in kept:
                     writer.write(record)
+    for run in {path.parent for path in paths}:
+        _tell_of_restart(run, step)
 
 
 def _is_kept(record: bytes, step: int) -> bool:
     event = tf.compat.v1.Event.FromString(record)
     return event.step < step or not event.summary.value
+
+
+def _tell_of_restart(run: pathlib.Path, step: int) -> None:
+    """Lets a TensorBoard that read the steps already, and is still running, forget them too."""
+    # The name comes after those that are there, and before those that follow: process 0 is none.
+    now = time.time()
+    name = f"{_NAME.removesuffix('*')}{int(now):010d}.{socket.gethostname()}.0.0.v2"
+    log = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+    with atomic_writer(run / name) as file:
+        writer = RecordWriter(file)
+        # The first start that TensorBoard reads of a run is none to it.
+        for event in (
+            tf.compat.v1.Event(wall_time=now, file_version="brain.Event:2"),
+            tf.compat.v1.Event(wall_time=now, step=step, session_log=log),
+            tf.compat.v1.Event(wall_time=now, step=step, session_log=log),
+        ):
+            writer.write(event.SerializeToString())
 
 
 def _whole_records(path: pathlib.Path) -> Iterator[bytes]:

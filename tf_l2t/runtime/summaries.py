@@ -135,7 +135,7 @@ class Summaries:
             for index, (seed, student) in enumerate(row.get("students", {}).items()):
                 if (name, seed) not in self._noted:
                     scores = {
-                        score.replace("_", "/", 1): value
+                        f"scores/{score}": value
                         for score, value in student.items()
                         if score.startswith(("dev_", "test_")) or score == "seconds"
                     }
