@@ -15,6 +15,7 @@ from tf_l2t.data import embedded_mnist
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.teacher_record import teacher_record
+from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks import Classification
 from tf_l2t.training import recipe, rollout, teacher_trainer, trust_region
 from tf_l2t.training.evaluate import Row
@@ -29,6 +30,7 @@ COMPONENTS = [
     Row,
     teacher_trainer.TeacherSchedule,
     trust_region.TrustRegion,
+    Watch,
     students.mlp,
     students.lenet,
     teachers.attention_teacher,

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import inspect
 import pathlib
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,31 +17,32 @@ from tf_l2t import plots
 from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
-from tf_l2t.runtime.cluster import check_agreement, chiefs_checkpoint, chiefs_json
-from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.cluster import chiefs_checkpoint, chiefs_json
 from tf_l2t.runtime.files import write_text, writing
-from tf_l2t.runtime.lessons import save_student, write_coefficients
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
+from tf_l2t.runtime.taught_student import TaughtStudent
 from tf_l2t.runtime.teacher_record import teacher_record
+from tf_l2t.runtime.teacher_run import train_teacher
+from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.comparison import Comparison
 from tf_l2t.training.evaluate import Row
-from tf_l2t.training.progress import Progress
 from tf_l2t.training.recipe import Recipe
 from tf_l2t.training.rollout import Budget, Lesson
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
-from tf_l2t.training.teacher_trainer import Snapshot, TeacherSchedule, TeacherTrainer
+from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
 
 gin.register(Budget, module="tf_l2t")
 gin.register(Row, module="tf_l2t")
 gin.register(TeacherSchedule, module="tf_l2t")
 gin.register(TrustRegion, module="tf_l2t")
+gin.register(Watch, module="tf_l2t")
 for _name, _member in vars(keras.optimizers).items():
     if inspect.isclass(_member) and _name not in ("Optimizer", "LossScaleOptimizer"):
         gin.external_configurable(_member, module="keras.optimizers", name=_name)
@@ -76,6 +76,7 @@ class Experiment:
         storage: where a rollout waits for its reverse pass; see `Engine`.
         truncate: reverse through the last so many steps only; through all if None.
         jit_compile: whether XLA compiles the training of students.
+        watch: what TensorBoard and the figures show of Φ; the defaults of `Watch` if None.
 
     Raises:
         ValueError: for anything that cannot work, before any work is done.
@@ -104,9 +105,11 @@ class Experiment:
         storage: str = "memory",
         truncate: int | None = None,
         jit_compile: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise ValueError(f"Experiment: name must be text, such as 'lenet', got {name!r}.")
+        watch = Watch() if watch is None else watch
         for argument, value, kind in (
             ("task", task, Task),
             ("loss", loss, Loss),
@@ -115,6 +118,7 @@ class Experiment:
             ("trust_region", trust_region, TrustRegion),
             ("budget", budget, Budget),
             ("recipe", recipe, Recipe),
+            ("watch", watch, Watch),
         ):
             if not isinstance(value, kind):
                 raise ValueError(
@@ -137,6 +141,8 @@ class Experiment:
         self._checkpoint_every = checkpoint_every
         self._rows = rows
         self.replicas = (distribution or Distribution()).replicas
+        self._watch = watch
+        watch.check(len(task.describe().get("class_names", ())))
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         self._new_comparison = functools.partial(
             Comparison,
@@ -170,7 +176,16 @@ class Experiment:
             save = lambda: directory.write_results(results)
             self._comparison.search(results, save)
             trainer.teaching = self._comparison.best_teaching(self._taught, results)
-            self._train_teacher(trainer, checkpoints, results, directory, summaries)
+            summaries.resume(len(trainer.history))
+            train_teacher(
+                trainer,
+                checkpoints,
+                results,
+                directory,
+                summaries,
+                self._checkpoint_every,
+                lambda: self._teacher_record(trainer.best_score, directory),
+            )
             if trainer.failure:
                 results["status"] = "stopped"
                 return
@@ -195,6 +210,11 @@ class Experiment:
         Raises:
             ValueError: if the teacher does not fit the task.
         """
+        if self.replicas.workers.count > 1:
+            raise ValueError(
+                "Distribution: strategy='multi_worker' would leave students on other machines; "
+                "use 'mirrored' or 'none' for tf_l2t.teach."
+            )
         return self._prepare([self._frozen(teacher)], teacher, keep_students=True)
 
     def _prepare(
@@ -225,7 +245,8 @@ class Experiment:
         teacher: LoadedTeacher | None = None,
     ) -> dict[str, Any]:
         results = self._resume(directory, teacher)
-        summaries = Summaries(directory.tensorboard, tuple(results["data"]["class_names"]))
+        class_names = results["data"].get("class_names", ())
+        summaries = Summaries(directory.tensorboard, class_names, self._watch)
         try:
             work(results, summaries)
             if results["status"] == "running":
@@ -238,7 +259,7 @@ class Experiment:
                 directory.write_results(results)
             finally:
                 summaries.close()
-        plots.write_figures(directory.path)
+        plots.write_figures(directory.path, self._watch.class_pairs)
         return results
 
     def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
@@ -277,70 +298,18 @@ class Experiment:
             self._seed,
         )
 
-    def _train_teacher(
-        self,
-        trainer: TeacherTrainer,
-        checkpoints: Checkpoints,
-        results: dict[str, Any],
-        directory: RunDirectory,
-        summaries: Summaries,
-    ) -> None:
-        """Trains the teacher to its end, with checkpoints, and exports it."""
-        saved = len(trainer.history)
-
-        def save(snapshot: Snapshot) -> None:
-            summaries.flush()
-            checkpoints.save(len(snapshot.record["history"]), *snapshot)
-            results["teacher"] = {
-                "steps": snapshot.record["history"],
-                "refused_steps": snapshot.record["trust_region"]["refused"],
-                "last_selection": snapshot.record["last_selection"],
-                "best_dev_accuracy": snapshot.record["best_score"],
-                "stopped_because": trainer.failure,
-            }
-            directory.write_results(results)
-
-        snapshot = trainer.snapshot()
-        try:
-            with Progress(
-                "training of the teacher", *trainer.work(), replicas=self.replicas
-            ) as progress:
-                while not trainer.finished:
-                    start = time.perf_counter()
-                    record = trainer.step(progress.steps)
-                    snapshot = trainer.snapshot()
-                    results["seconds"]["teacher"] += time.perf_counter() - start
-                    summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
-                    for sentence in record.refused:
-                        progress.write(f"teacher step {record.step}: {sentence}")
-                    progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
-                    if len(trainer.history) - saved >= self._checkpoint_every:
-                        check_agreement(self.replicas.workers, snapshot.arrays)
-                        save(snapshot)
-                        saved = len(trainer.history)
-                start = time.perf_counter()
-                trainer.finish(progress.steps)
-                snapshot = trainer.snapshot()
-                results["seconds"]["teacher"] += time.perf_counter() - start
-        finally:
-            # What an interruption finds half done is left out: the next start does it again.
-            save(snapshot)
-            self._export(trainer, directory)
-
-    def _export(self, trainer: TeacherTrainer, directory: RunDirectory) -> None:
-        assert trainer.teaching.teacher is not None
-        record = teacher_record(
+    def _teacher_record(self, dev_accuracy: float, directory: RunDirectory) -> dict[str, Any]:
+        data = self._task.describe()
+        return teacher_record(
             self._loss,
-            self._task.describe()["class_names"],
+            data["class_names"],
             observed_examples=self._task.observed_examples,
             observe_every=self._budget.observe_every,
             budget=dataclasses.asdict(self._budget),
-            dev_accuracy=trainer.best_score,
-            data=self._task.describe(),
+            dev_accuracy=dev_accuracy,
+            data=data,
             config=directory.config.read_text(),
         )
-        with writing(directory.teacher):
-            export_teacher(directory.teacher, trainer.teaching.teacher, trainer.best_theta, record)
 
     def _compare(
         self,
@@ -358,16 +327,31 @@ class Experiment:
                 return
             if index == 0:
                 teaching = comparison.best_teaching(row, results)
-                values = [teaching.coefficients(theta, s) for s in lesson.state_vectors]
-                write_coefficients(lesson, values, directory, summaries)
+                told = [teaching.explain(theta, s) for s in lesson.state_vectors]
+                vectors = [s.numpy() for s in lesson.state_vectors]
+                student = TaughtStudent.collect(lesson.steps, vectors, told)
+                summaries.student(student, self._task.feature_names)
+                student.save(directory.coefficients)
             if students is not None:
-                save_student(self._task, lesson, students / f"student-{index}")
+                _save_student(self._task, lesson, students / f"student-{index}")
 
-        comparison.run(
-            results, lambda: directory.write_results(results), {TAUGHT: theta}, on_lesson
-        )
+        def save() -> None:
+            directory.write_results(results)
+            summaries.students(results["rows"])
+
+        comparison.run(results, save, {TAUGHT: theta}, on_lesson)
+        summaries.students(results["rows"])
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
+
+
+def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
+    """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH."""
+    model = task.model(lesson.rollout.state)
+    path.parent.mkdir(exist_ok=True)
+    with writing(path):
+        model.save(path.with_suffix(".keras"))
+        model.export(path, verbose=False)
 
 
 def default_run_directory(name: str) -> pathlib.Path:

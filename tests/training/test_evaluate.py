@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_l2t.differentiation import SGD
 from tf_l2t.losses import CrossEntropy
-from tf_l2t.training.evaluate import Row
+from tf_l2t.training.evaluate import Row, train_and_score
 from tf_l2t.training.recipe import Recipe, constant, cosine, steps
+from tf_l2t.training.rollout import Budget, Teaching
 from tf_l2t.training.seeds import student_seed
 
 
@@ -12,6 +14,26 @@ from tf_l2t.training.seeds import student_seed
 def test_rows_need_positive_learning_rates(rates) -> None:
     with pytest.raises(ValueError, match="Row 'x': learning_rates"):
         Row("x", CrossEntropy(), rates)
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_accuracies_along_the_training_are_noted_of_every_loss(taught, make_teaching, task) -> None:
+    teaching, theta = make_teaching(num_steps=20), []
+    if taught:
+        theta = [tf.convert_to_tensor(v) for v in teaching.teacher.trainable_variables]
+    else:
+        budget = Budget(20, observe_every=7)
+        teaching = Teaching(task, CrossEntropy(), SGD(learning_rate=0.5), budget)
+    states = []
+    plain = teaching.roll_out(theta, 3, on_segment=lambda _, state: states.append(state))
+    result, lesson = train_and_score(teaching, theta, 3, ["dev"], observe=True)
+    expected = [task.evaluate(state, "dev")["accuracy"] for state in states]
+    np.testing.assert_allclose(result["observed_dev_accuracy"], expected, atol=1e-6)
+    assert len(result["observed_training_accuracy"]) == 3
+    for ours, theirs in zip(lesson.rollout.state.weights, plain.rollout.state.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    blind, _ = train_and_score(teaching, theta, 3, ["dev"])
+    assert not any(name.startswith("observed") for name in blind)
 
 
 def test_no_two_students_share_a_seed() -> None:

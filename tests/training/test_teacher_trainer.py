@@ -179,7 +179,39 @@ def test_a_restored_trainer_goes_on_to_the_very_same_numbers(make_teaching) -> N
         trainer.finish()
     np.testing.assert_array_equal(flat(whole.theta), flat(restored.theta))
     np.testing.assert_array_equal(flat(whole.best_theta), flat(restored.best_theta))
-    assert whole.snapshot().record == restored.snapshot().record
+    records = [trainer.snapshot().record for trainer in (whole, restored)]
+    for history in (record["history"] for record in records):
+        for step in history:
+            assert {"rollout", "dev gradient", "reverse", "evaluation"} <= step["seconds"].keys()
+            assert ("selection" in step["seconds"]) == (step["selection"] is not None)
+            assert min(step.pop("seconds").values()) > 0
+    assert records[0] == records[1]
+
+
+def test_a_checkpoint_without_times_is_gone_on_with(make_teaching) -> None:
+    trainer = make_trainer(make_teaching())
+    trainer.step()
+    arrays, record = trainer.snapshot()
+    del record["history"][0]["seconds"]
+    restored = make_trainer(make_teaching())
+    restored.restore(arrays, record)
+    assert restored.history == trainer.history
+    assert restored.history[0].seconds == {}
+
+
+def test_what_a_teacher_tells_is_seen_at_three_moments(make_teaching) -> None:
+    teaching = make_teaching()
+    trainer = make_trainer(teaching)
+    trainer.step()
+    told = trainer.coefficients_of_last_lesson()
+    assert list(told) == ["begin", "middle", "end"]
+    state = trainer.last_lesson.state_vectors[-1]
+    v, w = trainer.theta
+    attention = tf.nn.softmax(state[None] @ v)
+    np.testing.assert_allclose(told["end"]["attention"], attention[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        told["end"]["phi"], tf.reshape(attention @ w, [3, 3]), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_the_best_teacher_on_the_selection_students_is_kept(make_teaching) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import gin
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_l2t.teachers.initial import initial_coefficients
 
@@ -72,6 +73,28 @@ def attention_teacher(
         )(attention)
         outputs[name] = layers.Reshape(value.shape, name=name)(flat)
     return keras.Model(state, outputs, name="attention_teacher")
+
+
+def attention_weights(
+    teacher: keras.Model, theta: list[tf.Tensor], states: tf.Tensor
+) -> tf.Tensor | None:
+    """Returns softmax(V s) of a teacher with a layer named "attention", None of another.
+
+    Args:
+        teacher: any teacher.
+        theta: its trainable parameters, in its order.
+        states: float32 [n, |s|].
+
+    Returns:
+        float32 [n, keys].
+    """
+    layer = next((layer for layer in teacher.layers if layer.name == "attention"), None)
+    if layer is None:
+        return None
+    # As Keras does in stateless_call, but for the part of the teacher up to this layer.
+    variables = zip(teacher.trainable_variables, theta, strict=True)
+    with keras.StatelessScope(state_mapping=[(v, value) for v, value in variables]):
+        return keras.Model(teacher.inputs, layer.output)(states)
 
 
 @keras.saving.register_keras_serializable(package="tf_l2t")

@@ -170,6 +170,7 @@ class Comparison:
                         ["dev", "test"],
                         progress.steps,
                         functools.partial(_numbered, on_lesson, row, seeds),
+                        observe=True,
                     )
                     # Last, so that an interruption never leaves one that is half written down.
                     for seed, student in zip(together, found, strict=True):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.hypergradient import Engine, RolloutResult
@@ -18,6 +19,7 @@ from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
+from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.training.budget import Budget
 from tf_l2t.types import Batch, Nest, StudentState
@@ -150,9 +152,8 @@ class Teaching:
         Args are those of `roll_out`. Devices that have no student of their own repeat the first,
         whose steps are not counted twice.
         """
-        seeds = [*seeds]
         count = len(seeds)
-        seeds += seeds[:1] * (self.replicas.students_at_once - count)
+        seeds = self._padded(seeds)
         state, start = self._start(seeds, count, on_steps)
         lessons = [Lesson(None, [], [], []) for _ in seeds]  # type: ignore[arg-type]
 
@@ -185,31 +186,41 @@ class Teaching:
             for lesson, state in zip(lessons, states, strict=True)
         ][:count]
 
+    def differentiate_each(
+        self, lessons: Sequence[Lesson], outer: OuterGradient
+    ) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+        """Returns outer loss and adjoint at the end of students that were rolled out together."""
+        states = [lesson.rollout.state for lesson in lessons]
+        with lessons[0].rollout.trajectory.closed_on_error():
+            return outer.of_each(self._padded(states))[: len(lessons)]
+
     def reverse_each(
         self,
         lessons: Sequence[Lesson],
         theta: list[tf.Tensor],
-        outer: OuterGradient,
+        adjoints: Sequence[list[tf.Tensor]],
         on_steps: Callable[[int], None] | None = None,
-    ) -> list[tuple[tf.Tensor, ReverseResult]]:
-        """Differentiates an outer loss of students that were rolled out together and recorded.
+    ) -> list[ReverseResult]:
+        """Runs the reverse pass of students that were rolled out together and recorded.
 
-        Returns:
-            The outer loss of each, and what the reverse pass gave.
+        Args:
+            lessons: of the students.
+            theta: the teacher's parameters, as in the rollout.
+            adjoints: of each student, what `differentiate_each` returned.
+            on_steps: called with numbers of student steps reversed.
         """
         count = len(lessons)
-        lessons = [*lessons, *[lessons[0]] * (self.replicas.students_at_once - count)]
-        states = [lesson.rollout.state for lesson in lessons]
-        trajectory = lessons[0].rollout.trajectory
-        with trajectory.closed_on_error():
-            ends = outer.of_each(states)
-        results = self.engine.reverse_each(
-            RolloutResult(self._pack(states), trajectory),
+        states = self._padded([lesson.rollout.state for lesson in lessons])
+        return self.engine.reverse_each(
+            RolloutResult(self._pack(states), lessons[0].rollout.trajectory),
             theta,
-            [adjoint for _, adjoint in ends],
+            self._padded(adjoints),
             on_segment=lambda steps: on_steps(count * steps) if on_steps else None,
-        )
-        return [(value, result) for (value, _), result in zip(ends, results, strict=True)][:count]
+        )[:count]
+
+    def observe_each(self, state: Any) -> list[tf.Tensor]:
+        """Returns what is observed of the students of a state, as `on_segment` is given it."""
+        return self._run_each(self._observe, self._unpack(state))
 
     def evaluate_each(self, lessons: Sequence[Lesson], split: str) -> list[dict[str, float]]:
         """Returns the scores on a split of students that were rolled out together."""
@@ -229,6 +240,13 @@ class Teaching:
         fixed = [tf.convert_to_tensor(v) for v in self.teacher.non_trainable_variables]
         outputs, _ = self.teacher.stateless_call(theta, fixed, state_vector[None])
         return tf.nest.map_structure(lambda tensor: tensor[0], outputs)
+
+    def explain(self, theta: list[tf.Tensor], state_vector: tf.Tensor) -> dict[str, np.ndarray]:
+        """Returns the coefficients at a state vector and, of a teacher with it, its attention."""
+        assert self.teacher is not None
+        told = {k: v.numpy() for k, v in self.coefficients(theta, state_vector).items()}
+        weights = attention_weights(self.teacher, theta, state_vector[None])
+        return told if weights is None else {"attention": weights[0].numpy(), **told}
 
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
@@ -267,10 +285,13 @@ class Teaching:
     def _unpack(self, items: Any) -> Sequence[Any]:
         return items if self.engine.replicated else [items]
 
+    def _padded(self, items: Sequence[Any]) -> list[Any]:
+        """Repeats the first item for the devices that have no student of their own."""
+        return [*items, *[items[0]] * (self.replicas.students_at_once - len(items))]
+
     def _run_each(self, function: Callable, states: Sequence[StudentState]) -> list[Any]:
         """Calls a function of weights and variables for each student, side by side."""
-        missing = self.replicas.students_at_once - len(states)
-        padded = [*states, *[states[0]] * missing]
+        padded = self._padded(states)
         return self.replicas.run(
             function,
             Each(state.weights for state in padded),
@@ -280,7 +301,7 @@ class Teaching:
     def _contexts(self, segment: Segment, state: Any, seeds: Sequence[int]) -> Nest:
         contexts = [self._context(segment, seed) for seed in seeds]
         if self.teacher is not None:
-            observed = self._run_each(self._observe, self._unpack(state))
+            observed = self.observe_each(state)
             contexts = [
                 {**context, "observed": seen}
                 for context, seen in zip(contexts, observed, strict=True)

@@ -5,88 +5,19 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.rollout import Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.stopwatch import Stopwatch
+from tf_l2t.training.teacher_step import Measured, Snapshot, TeacherSchedule, TeacherStep
 from tf_l2t.training.trust_region import TrustRegion
-
-
-@dataclasses.dataclass(frozen=True)
-class TeacherStep:
-    """What happened in one teacher step; `None` where it was not measured.
-
-    Attributes:
-        step: number of the teacher step, from 0.
-        measure: mean dev measure of the students that θ taught.
-        accuracy: their mean dev accuracy.
-        norm: mean norm of the believed hypergradients, before clipping.
-        amplification: largest |λ_0|/|λ_T|.
-        refused: why hypergradients were refused, one sentence each.
-        taken: whether θ was changed.
-        scale: of the step.
-        selection: mean dev accuracy of the selection students, taught by θ before the step.
-    """
-
-    step: int
-    measure: float
-    accuracy: float
-    norm: float | None
-    amplification: float
-    refused: tuple[str, ...]
-    taken: bool
-    scale: float
-    selection: float | None
-
-
-class Snapshot(NamedTuple):
-    """The state of a `TeacherTrainer` between two steps, as a checkpoint holds it."""
-
-    arrays: dict[str, np.ndarray]
-    record: dict[str, Any]
-    """JSON."""
-
-
-class _Measured(NamedTuple):
-    """What a student and its hypergradient were like."""
-
-    student: int
-    measure: float
-    accuracy: float
-    norm: float
-    amplification: float
-
-
-@dataclasses.dataclass(frozen=True)
-class TeacherSchedule:
-    """How long a teacher is trained.
-
-    Attributes:
-        num_steps: teacher steps at most.
-        students_per_step: students whose hypergradients are averaged in a step.
-        select_every: teacher steps between two evaluations of θ on the selection students.
-        selection_students: how many of these; the same ones each time.
-        patience: evaluations without a better teacher that end the training; no end if None.
-    """
-
-    num_steps: int = 30
-    students_per_step: int = 1
-    select_every: int = 5
-    selection_students: int = 2
-    patience: int | None = None
-
-    def __post_init__(self) -> None:
-        whole_number("TeacherSchedule", "num_steps", self.num_steps, 0)
-        for name in ("students_per_step", "select_every", "selection_students", "patience"):
-            if (value := getattr(self, name)) is not None:
-                whole_number("TeacherSchedule", name, value, 1)
 
 
 class TeacherTrainer:
@@ -174,15 +105,16 @@ class TeacherTrainer:
         return steps(schedule.num_steps) + last_selection, steps(len(self.history))
 
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
-        """Returns what θ sets at the begin, middle and end of the last student that was taught."""
-        assert self.last_lesson is not None
+        """Returns what θ sets, and attends to, at the begin, middle and end of the last student.
+
+        It is empty in a worker that had no student to teach.
+        """
+        if self.last_lesson is None:
+            return {}
         vectors = self.last_lesson.state_vectors
         positions = {"begin": 0, "middle": len(vectors) // 2, "end": -1}
         return {
-            name: tf.nest.map_structure(
-                lambda tensor: tensor.numpy(),
-                self.teaching.coefficients(self.theta, vectors[position]),
-            )
+            name: self.teaching.explain(self.theta, vectors[position])
             for name, position in positions.items()
         }
 
@@ -206,7 +138,11 @@ class TeacherTrainer:
             on_steps: called with numbers of student steps done, forward and in reverse alike.
         """
         number = len(self.history)
-        selection = self._select(on_steps) if number % self.schedule.select_every == 0 else None
+        self._stopwatch = Stopwatch()
+        selection = None
+        if number % self.schedule.select_every == 0:
+            with self._stopwatch("selection"):
+                selection = self._select(on_steps)
         gradients, record = self._hypergradient(number, on_steps)
         if gradients is not None:
             self._good = [*self._good, self._numpy_theta()][
@@ -217,7 +153,11 @@ class TeacherTrainer:
             self.trust_region.refuse()
             self._go_back()
         record = dataclasses.replace(
-            record, taken=gradients is not None, scale=self.trust_region.scale, selection=selection
+            record,
+            taken=gradients is not None,
+            scale=self.trust_region.scale,
+            selection=selection,
+            seconds=self._stopwatch.seconds,
         )
         self.history.append(record)
         return record
@@ -235,7 +175,7 @@ class TeacherTrainer:
         first = number * self.schedule.students_per_step
         count = self.schedule.students_per_step
         total = [tf.zeros_like(v) for v in self.theta]
-        measured: list[_Measured] = []
+        measured: list[Measured] = []
         for indices in replicas.share(range(first, first + count)):
             if not indices:
                 continue
@@ -247,7 +187,7 @@ class TeacherTrainer:
         if replicas.num_parts == 1:
             # What each worker measured of its own students; of split batches all hold the same.
             gathered = replicas.workers.gather([list(found) for found in measured])
-            measured = sorted(_Measured(*found) for found in itertools.chain(*gathered))
+            measured = sorted(Measured(*found) for found in itertools.chain(*gathered))
             total = replicas.workers.sum(total)
         reasons = [self._reason_to_refuse(found) for found in measured]
         believed = [f for f, reason in zip(measured, reasons, strict=True) if reason is None]
@@ -277,32 +217,40 @@ class TeacherTrainer:
 
     def _differentiate(
         self, indices: list[int], on_steps: Callable[[int], None] | None
-    ) -> list[tuple[_Measured, list[tf.Tensor]]]:
+    ) -> list[tuple[Measured, list[tf.Tensor]]]:
         """Teaches students side by side, and differentiates through their training."""
         teaching, theta = self.teaching, self.theta
         seeds = [self._teaching_seed(index) for index in indices]
-        lessons = teaching.roll_out_each(theta, seeds, record=True, on_steps=on_steps)
+        with self._stopwatch("rollout"):
+            lessons = teaching.roll_out_each(theta, seeds, record=True, on_steps=on_steps)
         self.last_lesson = lessons[-1]
-        results = teaching.reverse_each(lessons, theta, self._outer, on_steps)
-        scores = teaching.evaluate_each(lessons, "dev")
+        with self._stopwatch("dev gradient"):
+            ends = teaching.differentiate_each(lessons, self._outer)
+            measures = [-float(value) for value, _ in ends]
+        with self._stopwatch("reverse"):
+            adjoints = [adjoint for _, adjoint in ends]
+            results = teaching.reverse_each(lessons, theta, adjoints, on_steps)
+            norms = [float(tf.linalg.global_norm(result.gradients)) for result in results]
+        with self._stopwatch("evaluation"):
+            scores = teaching.evaluate_each(lessons, "dev")
         return [
             (
-                _Measured(
-                    index,
-                    -float(value),
-                    score["accuracy"],
-                    float(tf.linalg.global_norm(result.gradients)),
+                Measured(
+                    indices[k],
+                    measures[k],
+                    scores[k]["accuracy"],
+                    norms[k],
                     float(result.initial_norm / result.final_norm),
                 ),
                 result.gradients,
             )
-            for index, (value, result), score in zip(indices, results, scores, strict=True)
+            for k, result in enumerate(results)
         ]
 
     def _teaching_seed(self, index: int) -> int:
         return student_seed("teaching", index, self._run_seed)
 
-    def _reason_to_refuse(self, found: _Measured) -> str | None:
+    def _reason_to_refuse(self, found: Measured) -> str | None:
         return self.trust_region.reason_to_refuse(found.norm, found.amplification, found.accuracy)
 
     def _move(self, gradients: list[tf.Tensor]) -> None:

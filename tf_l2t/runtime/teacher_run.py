@@ -1,0 +1,84 @@
+"""The training of a teacher from its first step to its last, with all that is kept of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tf_l2t.runtime.checkpoints import Checkpoints
+from tf_l2t.runtime.cluster import check_agreement
+from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.files import writing
+from tf_l2t.runtime.run_directory import RunDirectory
+from tf_l2t.runtime.summaries import Summaries
+from tf_l2t.training.progress import Progress
+from tf_l2t.training.teacher_step import Snapshot
+from tf_l2t.training.teacher_trainer import TeacherTrainer
+
+
+def train_teacher(
+    trainer: TeacherTrainer,
+    checkpoints: Checkpoints,
+    results: dict[str, Any],
+    directory: RunDirectory,
+    summaries: Summaries,
+    checkpoint_every: int,
+    describe: Callable[[], dict[str, Any]],
+) -> None:
+    """Trains a teacher to its end, with checkpoints, and exports the best.
+
+    Args:
+        trainer: of the teacher, as the last checkpoint left it.
+        checkpoints: where they go.
+        results: content of results.json, filled in.
+        directory: of the run.
+        summaries: told of every step.
+        checkpoint_every: teacher steps between two checkpoints.
+        describe: returns teacher.json for the best teacher.
+    """
+    replicas = trainer.teaching.replicas
+    saved = len(trainer.history)
+
+    def save(snapshot: Snapshot) -> None:
+        summaries.flush()
+        checkpoints.save(len(snapshot.record["history"]), *snapshot)
+        results["teacher"] = {
+            "steps": snapshot.record["history"],
+            "refused_steps": snapshot.record["trust_region"]["refused"],
+            "last_selection": snapshot.record["last_selection"],
+            "best_dev_accuracy": snapshot.record["best_score"],
+            "stopped_because": trainer.failure,
+        }
+        directory.write_results(results)
+
+    snapshot = trainer.snapshot()
+    try:
+        with Progress("training of the teacher", *trainer.work(), replicas=replicas) as progress:
+            while not trainer.finished:
+                start = time.perf_counter()
+                record = trainer.step(progress.steps)
+                summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
+                # After the summaries: what is interrupted in them is done and written again.
+                snapshot = trainer.snapshot()
+                results["seconds"]["teacher"] += time.perf_counter() - start
+                for sentence in record.refused:
+                    progress.write(f"teacher step {record.step}: {sentence}")
+                progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
+                if len(trainer.history) - saved >= checkpoint_every:
+                    check_agreement(replicas.workers, snapshot.arrays)
+                    save(snapshot)
+                    saved = len(trainer.history)
+            start = time.perf_counter()
+            trainer.finish(progress.steps)
+            snapshot = trainer.snapshot()
+            results["seconds"]["teacher"] += time.perf_counter() - start
+            summaries.teacher_end(len(trainer.history), trainer.last_selection)
+    finally:
+        # What an interruption finds half done is left out: the next start does it again.
+        save(snapshot)
+        assert trainer.teaching.teacher is not None
+        with writing(directory.teacher):
+            export_teacher(
+                directory.teacher, trainer.teaching.teacher, trainer.best_theta, describe()
+            )
