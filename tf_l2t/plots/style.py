@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cycler import cycler
 from matplotlib.axis import Axis
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
