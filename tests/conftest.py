@@ -1,8 +1,10 @@
 """Shared by all tests: configurations that run in seconds."""
 
+import functools
 import pathlib
 import signal
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import NamedTuple
 
 import gin
@@ -10,7 +12,7 @@ import keras
 import pytest
 from absl import flags
 
-from tf_l2t import train
+from tf_l2t import command_line, train
 
 TINY_GIN = """
 include "gin/base/classification.gin"
@@ -64,29 +66,27 @@ class Finished(NamedTuple):
 
 
 @pytest.fixture
-def train_command(capsys: pytest.CaptureFixture) -> Iterator[Callable[..., Finished]]:
-    """Runs the main of `python -m tf_l2t.train` in this process, which spares the imports."""
+def command(capsys: pytest.CaptureFixture) -> Iterator[Callable[..., Finished]]:
+    """Runs the main of `python -m tf_l2t.PROGRAM` in this process, which spares the imports."""
     handlers = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
 
-    def run(*arguments: object) -> Finished:
+    def run(program: ModuleType, *arguments: object) -> Finished:
         gin.clear_config()
         flags.FLAGS.unparse_flags()
-        remaining = flags.FLAGS(["train", *map(str, arguments)])
+        remaining = flags.FLAGS([program.__name__, *map(str, arguments)])
         capsys.readouterr()
-        code = train.main(remaining)
-        for flag in (
-            "gin_file",
-            "gin_bindings",
-            "run_dir",
-            "teacher",
-            "resume",
-            "overwrite",
-            "deterministic",
-        ):
-            flags.FLAGS[flag].unparse()
+        code = program.main(remaining)
+        for flag in flags.FLAGS.flags_by_module_dict()[command_line.__name__]:
+            flag.unparse()
         return Finished(code, *capsys.readouterr())
 
     yield run
     gin.clear_config()
     for name, handler in handlers.items():
         signal.signal(name, handler)
+
+
+@pytest.fixture
+def train_command(command: Callable[..., Finished]) -> Callable[..., Finished]:
+    """Runs the main of `python -m tf_l2t.train` in this process."""
+    return functools.partial(command, train)

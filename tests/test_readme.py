@@ -14,6 +14,7 @@ from tf_l2t import experiment, losses, measures, students, teachers
 from tf_l2t.data import embedded_mnist
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.teacher_record import teacher_record
 from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks import Classification
@@ -30,6 +31,7 @@ COMPONENTS = [
     Row,
     teacher_trainer.TeacherSchedule,
     trust_region.TrustRegion,
+    Distribution,
     Watch,
     students.mlp,
     students.lenet,

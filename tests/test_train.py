@@ -132,7 +132,7 @@ def test_another_process_and_deterministic_ops_give_the_same_bits(
     (theta, record), (others, other_record) = (
         Checkpoints(directory / "checkpoints").newest() for directory in (one, other)
     )
-    assert record == other_record
+    assert without_times(record) == without_times(other_record)
     assert theta.keys() == others.keys()
     for name, array in theta.items():
         np.testing.assert_array_equal(array, others[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import logging
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -233,8 +234,16 @@ class Experiment:
         return run
 
     def _frozen(self, teacher: LoadedTeacher) -> Row:
-        data = self._task.describe()
-        teacher.check_classes(data["class_names"])
+        names = self._task.describe()["class_names"]
+        teacher.check_classes(len(names))
+        if tuple(names) != teacher.class_names:
+            logging.warning(
+                "The teacher %s is for the classes %s, and the data has %s: it takes the first "
+                "of them for its first, and so on.",
+                teacher.path,
+                teacher.class_names,
+                tuple(names),
+            )
         build = lambda shapes, num_features: frozen_teacher(teacher, shapes, num_features)
         return Row(TAUGHT, teacher.loss, self._taught.learning_rates, build)
 
@@ -263,9 +272,8 @@ class Experiment:
         return results
 
     def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
-        given: dict[str, Any] = {"data": self._task.describe()}
-        if teacher is not None:
-            given["taught_by"] = {"path": str(teacher.path), "sha256": teacher.digest}
+        taught_by = {"path": str(teacher.path), "sha256": teacher.digest} if teacher else None
+        given = {"data": self._task.describe(), "taught_by": taught_by}
         results = chiefs_json(self.replicas.workers, directory.read_results())
         for name, value in given.items():
             if results and results.get(name) != value:

@@ -180,7 +180,7 @@ def roll_out_briefly(
         teaching.engine.step.initial_state(*teaching.task.initial(seed)),
         theta,
         few(num_steps) if recorded == num_steps else recorded + few(num_steps - recorded),
-        context_fn=lambda segment, state: teaching._context(segment, state, seed),
+        context_fn=lambda segment, state: teaching._contexts(segment, state, [seed]),
         record=record,
     )
 

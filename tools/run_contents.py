@@ -2,7 +2,7 @@
 
 Left out: times ("seconds", the column of them in the tables, the wall time of TensorBoard's
 events), the checksum of results.json, the names of event files and how many there are, the lock,
-the files of the SavedModel but its parameters, and `resumed_with`.
+the files of the SavedModel but its parameters with their digests, and `resumed_with`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-LEFT_OUT = ("seconds", "table", "checksum", "resumed_with")
+LEFT_OUT = ("seconds", "table", "checksum", "resumed_with", "sha256")
 
 
 def digests(run: pathlib.Path) -> dict[str, str]:
@@ -56,7 +56,10 @@ def _without(value: Any) -> Any:
 
 def _arrays(path: pathlib.Path) -> dict[str, Any]:
     with np.load(path, allow_pickle=False) as archive:
-        return {name: _array(archive[name]) for name in archive.files}
+        arrays = {name: _array(archive[name]) for name in archive.files}
+        if "record" in archive.files:
+            arrays["record"] = _without(json.loads(archive["record"].tobytes().decode()))
+    return arrays
 
 
 def _array(array: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
@@ -70,7 +73,9 @@ def _events(path: pathlib.Path) -> list[tuple[str, int, bytes]]:
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             found += [
-                (v.tag, event.step, v.tensor.SerializeToString()) for v in event.summary.value
+                (v.tag, event.step, v.tensor.SerializeToString())
+                for v in event.summary.value
+                if "seconds" not in v.tag
             ]
     except tf.errors.DataLossError:
         pass  # a kill may cut the last event; the step that it belongs to is done again

@@ -1,4 +1,5 @@
 import pathlib
+import time
 
 import numpy as np
 import pytest
@@ -176,6 +177,8 @@ def test_a_file_whose_end_was_cut_off_is_gone_on_with(cut, tmp_path, events_of) 
     live = EventAccumulator(str(tmp_path / "teacher"), purge_orphaned_data=True).Reload()
     assert [point.step for point in live.Tensors("dev/measure")][:2] == [0, 1]
     (tmp_path / "teacher" / ".events.out.tfevents.1.x.v2.half").write_bytes(b"half")
+    # Event files are named by the second, and no run goes on within the one it was killed in.
+    time.sleep(1.1)
     resumed = Summaries(tmp_path, "abc")
     resumed.resume(2)
     teach(resumed, range(2, 4))

@@ -1,6 +1,7 @@
 """What the real TensorBoard makes of a run directory, over its HTTP API."""
 
 import json
+import os
 import pathlib
 import re
 import socket
@@ -45,7 +46,8 @@ def ask(tmp_path: pathlib.Path) -> Iterator[Callable[[str], dict]]:
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(tmp_path)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--load_fast", "false"]
     log = (tmp_path / "log").open("w")
-    process = subprocess.Popen(command, stdout=log, stderr=log)
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=quiet)
 
     def get(query: str) -> dict:
         with urllib.request.urlopen(f"{address}/{query}", timeout=10) as answer:

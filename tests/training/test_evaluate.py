@@ -6,7 +6,7 @@ from tf_l2t.differentiation import SGD
 from tf_l2t.losses import CrossEntropy
 from tf_l2t.training.evaluate import Row, train_and_score
 from tf_l2t.training.recipe import Recipe, constant, cosine, steps
-from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.training.rollout import Budget, Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
 
 
@@ -26,13 +26,16 @@ def test_accuracies_along_the_training_are_noted_of_every_loss(taught, make_teac
         teaching = Teaching(task, CrossEntropy(), SGD(learning_rate=0.5), budget)
     states = []
     plain = teaching.roll_out(theta, 3, on_segment=lambda _, state: states.append(state))
-    result, lesson = train_and_score(teaching, theta, 3, ["dev"], observe=True)
+    lessons: list[Lesson] = []
+    keep = lambda seed, lesson: lessons.append(lesson)
+    (result,) = train_and_score(teaching, theta, [3], ["dev"], on_lesson=keep, observe=True)
+    (lesson,) = lessons
     expected = [task.evaluate(state, "dev")["accuracy"] for state in states]
     np.testing.assert_allclose(result["observed_dev_accuracy"], expected, atol=1e-6)
     assert len(result["observed_training_accuracy"]) == 3
     for ours, theirs in zip(lesson.rollout.state.weights, plain.rollout.state.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    blind, _ = train_and_score(teaching, theta, 3, ["dev"])
+    (blind,) = train_and_score(teaching, theta, [3], ["dev"])
     assert not any(name.startswith("observed") for name in blind)
 
 

@@ -52,7 +52,7 @@ def write_figures(
     if coefficients.exists():
         student = TaughtStudent.load(coefficients)
         names = results["data"].get("class_names", ())
-        figures |= _of_student(student, names, class_pairs, _loss_of(run_directory))
+        figures |= _of_student(student, names, class_pairs, _loss_of(run_directory, results))
     written = []
     for name, draw in figures.items():
         with rc_context(STYLE):  # type: ignore[arg-type]
@@ -108,8 +108,10 @@ def _of_student(
     return figures
 
 
-def _loss_of(run_directory: pathlib.Path) -> str | None:
+def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> str | None:
+    taught_by = results.get("taught_by")
+    teacher = pathlib.Path(taught_by["path"]) if taught_by else run_directory / "teacher"
     try:
-        return json.loads((run_directory / "teacher" / "teacher.json").read_text()).get("loss")
-    except (OSError, ValueError, AttributeError):
+        return json.loads((teacher / "teacher.json").read_text())["loss"]["class"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,19 +10,15 @@ import math
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from typing import IO, Any
 
-import tensorflow as tf
-
 TEMPORARY = ".tmp"
 """How the names of files end that are not yet whole; they start with a dot."""
 
-_REASONS = {
-    tf.errors.ResourceExhaustedError: errno.ENOSPC,
-    tf.errors.PermissionDeniedError: errno.EACCES,
-}
+_REASONS = {"ResourceExhaustedError": errno.ENOSPC, "PermissionDeniedError": errno.EACCES}
 
 
 @contextlib.contextmanager
@@ -34,10 +30,14 @@ def writing(path: pathlib.Path) -> Iterator[None]:
         if error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    except tf.errors.OpError as error:
-        number = _REASONS.get(type(error), errno.EIO)
-        text = os.strerror(number) if type(error) in _REASONS else error.message.splitlines()[0]
-        raise OSError(number, text, str(path)) from error
+    except Exception as error:
+        # Not imported for it: figures are drawn without TensorFlow.
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+            raise
+        reason = _REASONS.get(type(error).__name__)
+        text = os.strerror(reason) if reason else error.message.splitlines()[0]
+        raise OSError(reason or errno.EIO, text, str(path)) from error
 
 
 @contextlib.contextmanager

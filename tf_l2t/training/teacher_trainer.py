@@ -52,6 +52,7 @@ class TeacherTrainer:
         self.last_lesson: Lesson | None = None
         self.last_selection: float | None = None
         self._run_seed = run_seed
+        self._stopwatch = Stopwatch()
         self._optimizer = optimizer
         self._outer = OuterGradient(
             teaching.task.dev_loss, teaching.task.num_dev_chunks, replicas=teaching.replicas
