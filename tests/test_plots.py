@@ -85,7 +85,7 @@ def test_coefficients_of_another_shape_have_no_matrix_to_draw(shape, tmp_path) -
 def test_the_surface_is_that_of_the_bilinear_loss_alone(tmp_path) -> None:
     write_run(tmp_path)
     (tmp_path / "teacher").mkdir()
-    (tmp_path / "teacher" / "teacher.json").write_text('{"loss": "Another"}')
+    (tmp_path / "teacher" / "teacher.json").write_text('{"loss": {"class": "Another"}}')
     assert names_of(write_figures(tmp_path)) == OF_RESULTS | OF_PHI - {"loss_surface.png"}
 
 

@@ -182,7 +182,8 @@ def test_all_is_traced_before_it_is_timed(steps, options, arguments):
     step.warm_up()
     segments = step._teaching.engine.segments
     count = lambda: [
-        loop.experimental_get_tracing_count() for loop in (segments._forward, segments._reverse)
+        loop.experimental_get_tracing_count()
+        for loop in (segments._run_forward, segments._run_reverse)
     ]
     before = count()
     step(seed=1)
