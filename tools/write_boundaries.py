@@ -59,4 +59,8 @@ def _name(path: Any) -> str:
     """Returns the folder and the name that a temporary file will have."""
     folder, name = os.path.split(os.fspath(path))
     name = re.sub(r"^\.(.*)\.\w{8}\.tmp$", r"\1", name)
+    # Event files are named by time and process, and one figure is written like another.
+    name = re.sub(r"^(events\.out)\..*", r"\1", name)
+    if name.endswith(".png"):
+        name = "figure"
     return f"{os.path.basename(folder)}/{name}"

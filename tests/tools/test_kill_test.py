@@ -69,8 +69,8 @@ def test_a_kill_at_every_kind_of_write_changes_nothing(kill_test) -> None:
     for kind in (
         "half of checkpoints/teacher-00000001.npz",
         "before the rename to checkpoints/results.json",
-        "after the removal of killed-0/teacher",
+        "after the removal of killed-0/.teacher.new",
         "before the rename to killed-0/config.gin",
-        "half of figures/phi.png",
+        "half of figures/figure",
     ):
         assert kind in said
