@@ -19,6 +19,7 @@ from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.checkpoints import CorruptCheckpointError
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
 from tf_l2t.runtime.strategy import Distribution
+from tf_l2t.training.progress import interruption
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", [], "A configuration, such as gin/lenet_mnist.gin; repeatable, the last wins."
@@ -95,7 +96,9 @@ def main(
         0 if all was done; 1 if it ended before, with the reason; 2 for bad input, before any work
         or change; 130 after an interruption.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interruption.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     logging.set_verbosity(logging.WARNING)
     try:
         return _main(program, prepare, argv, suffix)
@@ -105,6 +108,11 @@ def main(
     except KeyboardInterrupt:
         print(f"\nInterrupted. {_goes_on()}", file=sys.stderr)
         return 130
+
+
+def _interrupt(number: int, frame: object) -> None:
+    interruption.set()
+    raise KeyboardInterrupt
 
 
 def _goes_on() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -78,6 +80,20 @@ class Task(abc.ABC):
         """Returns the scores of a student as numbers."""
         return {name: float(value) for name, value in self.scores(state, split).items()}
 
+    @functools.cached_property
+    def compiled_observe(self) -> Callable[..., tf.Tensor]:
+        """`observe` as one `tf.function` of weights and variables, for all who teach the task."""
+        # Partials, since TensorFlow counts traces by the code of a function.
+        return tf.function(functools.partial(_observe, self))
+
+    @functools.cached_property
+    def compiled_scores(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+        """`scores` on each split as a `tf.function` of weights and variables."""
+        return {
+            split: tf.function(functools.partial(_scores, self, split))
+            for split in ("train", "dev", "test")
+        }
+
     @abc.abstractmethod
     def model(self, state: StudentState) -> keras.Model:
         """Returns a trained student as a Keras model that reads the source's own inputs."""
@@ -85,3 +101,13 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
         """Returns what results.json says of the data and the student."""
+
+
+def _observe(task: Task, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:
+    return task.observe(StudentState(weights, (), variables))
+
+
+def _scores(
+    task: Task, split: str, weights: list[tf.Tensor], variables: list[tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    return task.scores(StudentState(weights, (), variables), split)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 from types import TracebackType
 
 import tqdm
 
 from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.workers import Workers
+
+interruption = threading.Event()
+"""Set by a signal to stop. The KeyboardInterrupt that comes with it can be lost, where C code that
+Python code is called from clears all errors; then the next step counted raises it again."""
 
 
 class Progress:
@@ -52,6 +57,8 @@ class Progress:
 
     def steps(self, count: int) -> None:
         """Counts student steps that were done."""
+        if interruption.is_set():
+            raise KeyboardInterrupt
         self._bar.update(self._factor * count)
 
     def skip(self, count: int) -> None:

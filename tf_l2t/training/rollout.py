@@ -100,10 +100,6 @@ class Teaching:
             jit_compile=jit_compile,
             replicas=self.replicas,
         )
-        self._observe = tf.function(
-            lambda weights, variables: task.observe(StudentState(weights, (), variables))
-        )
-        self._scores: dict[str, Callable] = {}
         self._warm_start = None
         if budget.warm_start_steps:
             assert warm_start_rule is not None
@@ -220,18 +216,12 @@ class Teaching:
 
     def observe_each(self, state: Any) -> list[tf.Tensor]:
         """Returns what is observed of the students of a state, as `on_segment` is given it."""
-        return self._run_each(self._observe, self._unpack(state))
+        return self._run_each(self.task.compiled_observe, self._unpack(state))
 
     def evaluate_each(self, lessons: Sequence[Lesson], split: str) -> list[dict[str, float]]:
         """Returns the scores on a split of students that were rolled out together."""
-        if split not in self._scores:
-            self._scores[split] = tf.function(
-                lambda weights, variables: self.task.scores(
-                    StudentState(weights, (), variables), split
-                )
-            )
         states = [lesson.rollout.state for lesson in lessons]
-        found = self._run_each(self._scores[split], states)
+        found = self._run_each(self.task.compiled_scores[split], states)
         return [{name: float(value) for name, value in scores.items()} for scores in found]
 
     def coefficients(self, theta: list[tf.Tensor], state_vector: tf.Tensor) -> Nest:
