@@ -59,6 +59,16 @@ def test_figures_are_made_from_the_directory_alone(classes, times, tmp_path) -> 
     assert not list(tmp_path.rglob(".*"))
 
 
+@pytest.mark.parametrize("classes", [3, 30])
+def test_wrong_labels_are_drawn_beside_what_was_learned(classes, tmp_path) -> None:
+    write_run(tmp_path, classes)
+    wrong = results(classes)
+    matrix = 0.6 * np.eye(classes) + 0.4 * np.roll(np.eye(classes), 1, axis=1)
+    wrong["data"]["corruption"] = {"wrong_labels": 0.4, "labels_of_class": matrix.tolist()}
+    (tmp_path / "results.json").write_text(json.dumps(wrong))
+    assert names_of(write_figures(tmp_path)) == OF_RESULTS | OF_PHI | {"noise.png"}
+
+
 def test_what_is_not_there_yet_is_left_out(tmp_path) -> None:
     empty = results(3) | {"teacher": {}, "rows": {"taught": {"students": {}}}}
     (tmp_path / "results.json").write_text(json.dumps(empty))

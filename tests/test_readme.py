@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tf_l2t import experiment, losses, measures, students, teachers
-from tf_l2t.data import embedded_mnist
+from tf_l2t.data import corruptions, embedded_mnist
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.strategy import Distribution
@@ -37,7 +37,12 @@ COMPONENTS = [
     students.lenet,
     teachers.attention_teacher,
     teachers.fixed_teacher,
+    corruptions.PairFlips,
+    corruptions.UniformFlips,
+    corruptions.LongTail,
     losses.LabelSmoothing,
+    losses.GeneralizedCrossEntropy,
+    losses.ForwardCorrection,
     losses.SmoothZeroOne,
     losses.LargeMarginSoftmax,
     losses.DynamicBilinear,
@@ -112,7 +117,8 @@ def test_the_tables_are_those_of_the_results(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lenet_mnist", "mlp_mnist", "paper/lenet_mnist", "paper/mlp_mnist"]
+    "name",
+    ["lenet_mnist", "mlp_mnist", "lenet_noisy_mnist", "paper/lenet_mnist", "paper/mlp_mnist"],
 )
 def test_every_configuration_builds(name: str) -> None:
     register_gin_files()

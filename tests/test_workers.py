@@ -14,7 +14,7 @@ import pytest
 STEPS = 4
 
 
-def start(gin_file: pathlib.Path, directories: list[pathlib.Path]) -> list[subprocess.Popen]:
+def start(gin_files: list[pathlib.Path], directories: list[pathlib.Path]) -> list[subprocess.Popen]:
     sockets = [socket.socket() for _ in directories]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -26,7 +26,7 @@ def start(gin_file: pathlib.Path, directories: list[pathlib.Path]) -> list[subpr
         task = {"type": "worker", "index": index}
         config = {"cluster": {"worker": addresses}, "task": task}
         arguments = [
-            f"--gin_file={gin_file}",
+            f"--gin_file={gin_files[index]}",
             f"--run_dir={directory}",
             "--gin_bindings=Distribution.strategy = 'multi_worker'",
             f"--gin_bindings=TeacherSchedule.num_steps = {STEPS}",
@@ -58,7 +58,7 @@ def test_a_worker_that_dies_is_reported_and_the_run_goes_on(
 ) -> None:
     # The second worker's storage is another one: it gets what it needs from the chief.
     directories = [tmp_path / "chief", tmp_path / "other"]
-    processes = start(tiny_gin, directories)
+    processes = start([tiny_gin] * 2, directories)
     deadline = time.monotonic() + 200
     checkpoints = directories[0] / "checkpoints"
     while not list(checkpoints.glob("teacher-*2.npz")) and time.monotonic() < deadline:
@@ -70,7 +70,9 @@ def test_a_worker_that_dies_is_reported_and_the_run_goes_on(
     assert "worker 0 cannot reach another worker any more" in errors
     assert "Traceback" not in errors
 
-    (code, output, errors), (other_code, other_output, _) = ends_of(start(tiny_gin, directories))
+    (code, output, errors), (other_code, other_output, _) = ends_of(
+        start([tiny_gin] * 2, directories)
+    )
     assert code == other_code == 0, errors
     assert "Going on with" in output
     assert not other_output.strip()
@@ -89,3 +91,12 @@ def test_a_worker_that_dies_is_reported_and_the_run_goes_on(
         assert ours["measure"] == pytest.approx(theirs["measure"], rel=1e-5)
     for name, row in one["rows"].items():
         assert two["rows"][name]["test_error"] == pytest.approx(row["test_error"], abs=2e-4)
+
+
+def test_workers_that_differ_refuse_to_start(tiny_gin, tmp_path) -> None:
+    other = tmp_path / "other.gin"
+    other.write_text(tiny_gin.read_text() + "\nExperiment.test_seeds = 3\n")
+    directories = [tmp_path / "a", tmp_path / "b"]
+    for code, _, errors in ends_of(start([tiny_gin, other], directories)):
+        assert code == 2, errors
+        assert "worker 1 differs from worker 0 in configuration" in errors

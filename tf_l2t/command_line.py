@@ -17,6 +17,7 @@ from absl import flags, logging
 from tf_l2t.experiment import Experiment, default_run_directory
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.checkpoints import CorruptCheckpointError
+from tf_l2t.runtime.cluster import DisagreementError
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.training.progress import interruption
@@ -160,7 +161,7 @@ def _main(
         print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
         results = run(experiment, directory)
-    except (RunDirectoryError, CorruptCheckpointError) as error:
+    except (RunDirectoryError, CorruptCheckpointError, DisagreementError) as error:
         raise BadInputError(str(error)) from error
     except _WORKER_LOST as error:
         if experiment.replicas.workers.count == 1:

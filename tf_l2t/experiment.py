@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import pathlib
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,8 +19,8 @@ from tf_l2t import plots
 from tf_l2t.checks import whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
-from tf_l2t.runtime.cluster import chiefs_checkpoint, chiefs_json
-from tf_l2t.runtime.files import write_text, writing
+from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint, chiefs_json
+from tf_l2t.runtime.files import TEMPORARY, replace_directory, write_text, writing
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.strategy import Distribution
@@ -67,8 +68,8 @@ class Experiment:
         recipe: how every student is optimised.
         learning_rates: peak learning rates of students to try for the taught loss.
         rows: what the taught students are compared with.
-        baseline: name of the row that the others are tested against, seed by seed; no test if
-            there is no such row.
+        baseline: name of the row that the others are tested against, seed by seed; "cross
+            entropy" if None and there is such a row.
         search_seeds: students that a learning rate is tried on.
         test_seeds: students of each row of the table.
         seed: of the run, from 0 to 49; two runs of different seeds share no student.
@@ -97,7 +98,7 @@ class Experiment:
         learning_rates: Sequence[float],
         rows: Sequence[Row] = (),
         *,
-        baseline: str = "cross entropy",
+        baseline: str | None = None,
         search_seeds: int = 1,
         test_seeds: int = 3,
         seed: int = 0,
@@ -138,6 +139,9 @@ class Experiment:
         self._trust_region = trust_region
         self._budget = budget
         self._recipe = recipe
+        names = [row.name for row in rows]
+        if baseline is not None and baseline not in [*names, TAUGHT]:
+            raise ValueError(f"Experiment: baseline must name a row, {names}, got {baseline!r}.")
         self._seed = seed
         self._checkpoint_every = checkpoint_every
         self._rows = rows
@@ -153,7 +157,7 @@ class Experiment:
             search_seeds=search_seeds,
             test_seeds=test_seeds,
             run_seed=seed,
-            baseline=baseline,
+            baseline=baseline or "cross entropy",
             replicas=self.replicas,
             engine={"storage": storage, "truncate": truncate, "jit_compile": jit_compile},
         )
@@ -166,6 +170,7 @@ class Experiment:
             RunDirectoryError: if results.json is damaged, or of other data.
             CorruptCheckpointError: if no checkpoint can be used; nothing is touched then.
         """
+        self._agree()
         checkpoints = Checkpoints(directory.checkpoints)
         trainer = self._teacher_trainer()
         workers = self.replicas.workers
@@ -185,7 +190,7 @@ class Experiment:
                 directory,
                 summaries,
                 self._checkpoint_every,
-                lambda: self._teacher_record(trainer.best_score, directory),
+                lambda dev_accuracy: self._teacher_record(dev_accuracy, directory),
             )
             if trainer.failure:
                 results["status"] = "stopped"
@@ -224,6 +229,8 @@ class Experiment:
         comparison = self._new_comparison(rows=rows)
 
         def run(_: Experiment, directory: RunDirectory) -> dict[str, Any]:
+            self._agree(teacher)
+
             def work(results: dict[str, Any], summaries: Summaries) -> None:
                 comparison.search(results, lambda: directory.write_results(results))
                 students = directory.students if keep_students else None
@@ -268,12 +275,29 @@ class Experiment:
                 directory.write_results(results)
             finally:
                 summaries.close()
-        plots.write_figures(directory.path, self._watch.class_pairs)
+        if self.replicas.workers.index == 0:
+            plots.write_figures(directory.path, self._watch.class_pairs)
+        # No worker ends before the others: they would take it for dead.
+        self.replicas.workers.gather("done")
         return results
 
-    def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
+    def _given(self, teacher: LoadedTeacher | None) -> dict[str, Any]:
+        """Returns what a run cannot go on without."""
         taught_by = {"path": str(teacher.path), "sha256": teacher.digest} if teacher else None
-        given = {"data": self._task.describe(), "taught_by": taught_by}
+        return {"data": self._task.describe(), "taught_by": taught_by}
+
+    def _agree(self, teacher: LoadedTeacher | None = None) -> None:
+        """Has the workers of a cluster compare what they are about to run."""
+        setup = {
+            "data": self._given(teacher),
+            "configuration": gin.operative_config_str(),
+            "versions": versions(),
+            "devices": len(self.replicas.devices),
+        }
+        check_same_setup(self.replicas.workers, setup)
+
+    def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
+        given = self._given(teacher)
         results = chiefs_json(self.replicas.workers, directory.read_results())
         for name, value in given.items():
             if results and results.get(name) != value:
@@ -306,7 +330,9 @@ class Experiment:
             self._seed,
         )
 
-    def _teacher_record(self, dev_accuracy: float, directory: RunDirectory) -> dict[str, Any]:
+    def _teacher_record(
+        self, dev_accuracy: float | None, directory: RunDirectory
+    ) -> dict[str, Any]:
         data = self._task.describe()
         return teacher_record(
             self._loss,
@@ -357,9 +383,13 @@ def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
     """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH."""
     model = task.model(lesson.rollout.state)
     path.parent.mkdir(exist_ok=True)
+    fresh = path.with_name(f".{path.name}{TEMPORARY}")
     with writing(path):
-        model.save(path.with_suffix(".keras"))
-        model.export(path, verbose=False)
+        model.save(fresh.with_suffix(".keras"))
+        fresh.with_suffix(".keras").replace(path.with_suffix(".keras"))
+        shutil.rmtree(fresh, ignore_errors=True)
+        model.export(fresh, verbose=False)
+        replace_directory(fresh, path)
 
 
 def default_run_directory(name: str) -> pathlib.Path:

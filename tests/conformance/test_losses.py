@@ -16,6 +16,8 @@ from tf_l2t.losses import (
     TAUGHT_LOSSES,
     CrossEntropy,
     DynamicBilinear,
+    ForwardCorrection,
+    GeneralizedCrossEntropy,
     LabelSmoothing,
     LargeMarginSoftmax,
     Loss,
@@ -27,6 +29,10 @@ LOSSES = [
     CrossEntropy(),
     LabelSmoothing(),
     LabelSmoothing(epsilon=0.0),
+    GeneralizedCrossEntropy(),
+    GeneralizedCrossEntropy(q=1.0),
+    ForwardCorrection(0.7 * np.eye(CLASSES) + 0.3 / CLASSES),
+    ForwardCorrection(np.eye(CLASSES)),
     SmoothZeroOne(),
     SmoothZeroOne(sharpness=1.0),
     DynamicBilinear(),
@@ -70,7 +76,8 @@ def test_every_loss_is_here():
 @pytest.mark.parametrize("loss", sorted(found(), key=name_of), ids=name_of)
 def test_is_public_and_registered(loss):
     assert loss.__name__ in tf_l2t.losses.__all__
-    assert isinstance(gin.get_configurable(f"tf_l2t.{loss.__name__}")(), loss)
+    needed = {"transition_matrix": [[1.0]]} if loss is ForwardCorrection else {}
+    assert isinstance(gin.get_configurable(f"tf_l2t.{loss.__name__}")(**needed), loss)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -56,12 +57,18 @@ print("equal", flush=True)
 
 def test_two_replicas_train_as_one(tmp_path) -> None:
     root = pathlib.Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(pathlib.Path(__file__).parent), str(tmp_path / "t")],
-        env={**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # TensorFlow crashed in one of twenty runs, on a busy machine, and it is not known why: one
+    # crash is forgiven, a wrong number never.
+    for attempt in range(2):
+        places = [str(pathlib.Path(__file__).parent), str(tmp_path / f"teacher{attempt}")]
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *places],
+            env={**os.environ, "PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != -signal.SIGSEGV:
+            break
     assert done.returncode == 0, done.stdout + done.stderr[-6000:]
     assert "equal" in done.stdout

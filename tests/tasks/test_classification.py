@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_l2t.data import arrays
+from tf_l2t.data import LongTail, PairFlips, arrays
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.measures import ExpectedAccuracy
@@ -107,3 +107,21 @@ def test_sizes_that_leave_no_data_are_named(source, arguments, named) -> None:
         Classification(
             source, logistic_regression, ExpectedAccuracy(), **{"dev_size": 25, **arguments}
         )
+
+
+def test_corruption_spoils_the_training_labels_alone(source) -> None:
+    clean = make_task(source)
+    spoiled = make_task(source, corruption=PairFlips(((0, 1),), rate=0.5))
+    for part in ("dev", "test"):
+        for ours, theirs in zip(spoiled._splits[part], clean._splits[part], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(spoiled._splits["train"].images, clean._splits["train"].images)
+    true, given = clean._splits["train"].labels.numpy(), spoiled._splits["train"].labels.numpy()
+    np.testing.assert_array_equal(given[true != 0], true[true != 0])
+    said = spoiled.describe()["corruption"]
+    assert said["name"] == "PairFlips"
+    assert 0.02 < said["wrong_labels"] == pytest.approx(np.mean(true != given))
+    assert said["labels_of_class"][0][1] == pytest.approx(np.mean(given[true == 0] == 1), abs=1e-6)
+    assert "corruption" not in clean.describe()
+    damage = LongTail(imbalance=4)(true, 3)[0]
+    assert make_task(source, corruption=LongTail(imbalance=4)).num_examples("train") == len(damage)

@@ -33,6 +33,14 @@ def test_without_spread_there_is_no_test(values) -> None:
     assert found["p"] is None
 
 
+def test_rounding_errors_are_no_spread() -> None:
+    ours = [1 - accuracy for accuracy in (0.9913, 0.9790, 0.9835)]
+    theirs = [1 - accuracy for accuracy in (0.9900, 0.9777, 0.9822)]
+    found = paired_difference(ours, theirs)
+    assert found["mean"] == pytest.approx(-0.0013)
+    assert found["p"] is None
+
+
 def results() -> dict:
     row = {
         "test_error": {"mean": 0.01234, "standard_error": 0.0005},

@@ -1,6 +1,14 @@
 """Sources of examples, and seeded batches of them that can be replayed."""
 
 from tf_l2t.data.batches import BatchIndices, gather
+from tf_l2t.data.corruptions import (
+    CIFAR10_PAIRS,
+    MNIST_PAIRS,
+    Corruption,
+    LongTail,
+    PairFlips,
+    UniformFlips,
+)
 from tf_l2t.data.idx import read_idx
 from tf_l2t.data.mnist import embedded_mnist
 from tf_l2t.data.sources import Source, arrays
@@ -8,11 +16,17 @@ from tf_l2t.data.splits import Examples, Splits, split
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
 
 __all__ = [
+    "CIFAR10_PAIRS",
+    "MNIST_PAIRS",
     "BatchIndices",
+    "Corruption",
     "DatasetUnavailableError",
     "Examples",
+    "LongTail",
+    "PairFlips",
     "Source",
     "Splits",
+    "UniformFlips",
     "arrays",
     "embedded_mnist",
     "gather",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -73,10 +74,14 @@ class Replicas:
             The rounds of this process, each of at most `students_at_once` items; the last round
             may be short, or empty.
         """
-        if self._split_batches:
-            return [[item] for item in items]
-        starts = range(self._first, len(items) + self._first, self.count)
-        return [list(items[start : start + len(self.devices)]) for start in starts]
+        first = 0 if self._split_batches else self._first
+        stop = first + self.students_at_once
+        return [together[first:stop] for together in self.rounds(items)]
+
+    def rounds(self, items: Sequence[Any]) -> list[list[Any]]:
+        """Returns the students, or whatever stands for them, that all workers train at a time."""
+        size = 1 if self._split_batches else self.count
+        return [list(items[start : start + size]) for start in range(0, len(items), size)]
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """Calls a `tf.function` on every device of this process, all at the same time.
@@ -89,7 +94,8 @@ class Replicas:
             What the calls returned, in the order of the devices.
         """
         if self.students_at_once == 1:
-            return [function(*(a[0] if isinstance(a, Each) else a for a in arguments))]
+            with tf.device(self.devices[0]) if self.devices[0] else contextlib.nullcontext():
+                return [function(*(a[0] if isinstance(a, Each) else a for a in arguments))]
         strategy = self._strategy
         assert strategy is not None
 

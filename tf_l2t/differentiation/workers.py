@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Callable
@@ -34,6 +35,8 @@ class Workers:
         self.index = index
         # Traced once for each shape: a collective has one key for all workers.
         self._sum_eagerly = tf.function(self._sum_vector, autograph=False)
+        on_host = functools.partial(self._sum_vector, group_key=_GROUP_KEY + 1)
+        self._sum_on_host = tf.function(on_host, autograph=False)
 
     def sum(self, tensors: list[tf.Tensor]) -> list[tf.Tensor]:
         """Returns the sums over all workers, the same on each, by one collective a dtype."""
@@ -75,39 +78,51 @@ class Workers:
         if self.count == 1:
             return [value]
         data = json.dumps(value).encode()
-        return [json.loads(part) for part in self._gather_bytes(data)]
+        lengths = self._lengths(data)
+        rows = np.zeros((self.count, _words(max(lengths))), np.int32)
+        rows[self.index] = _padded(data, rows.shape[1])
+        summed = self._send(rows)
+        return [
+            json.loads(row.tobytes()[:length]) for row, length in zip(summed, lengths, strict=True)
+        ]
 
     def broadcast(self, data: bytes) -> bytes:
         """Returns the bytes that the chief gave; those of the others are not looked at."""
         if self.count == 1:
             return data
-        return self._gather_bytes(data if self.index == 0 else b"")[0]
+        own = data if self.index == 0 else b""
+        length = self._lengths(own)[0]
+        return self._send(_padded(own, _words(length))).tobytes()[:length]
 
-    def _gather_bytes(self, data: bytes) -> list[bytes]:
+    def _lengths(self, data: bytes) -> list[int]:
         lengths = np.zeros(self.count, np.int32)
         lengths[self.index] = len(data)
-        (all_lengths,) = self.sum([tf.constant(lengths)])
-        words = -(-int(tf.reduce_max(all_lengths)) // 4)
-        # A power of two, so that few shapes are traced.
-        matrix = np.zeros((self.count, 1 << max(words - 1, 0).bit_length()), np.int32)
-        padded = data + b"\0" * (4 * matrix.shape[1] - len(data))
-        matrix[self.index] = np.frombuffer(padded, np.int32)
-        (rows,) = self.sum([tf.constant(matrix)])
-        return [
-            row.tobytes()[:length]
-            for row, length in zip(rows.numpy(), all_lengths.numpy(), strict=True)
-        ]
+        return self._send(lengths).tolist()
 
-    def _sum_vector(self, vector: tf.Tensor) -> tf.Tensor:
+    def _send(self, array: np.ndarray) -> np.ndarray:
+        # A group of its own: one that is used on GPUs must not be used on CPUs too.
+        with tf.device("CPU:0"):
+            return self._sum_on_host(tf.constant(array)).numpy()
+
+    def _sum_vector(self, vector: tf.Tensor, group_key: int = _GROUP_KEY) -> tf.Tensor:
         return tf.raw_ops.CollectiveReduceV2(
             input=vector,
             group_size=self.count,
-            group_key=_GROUP_KEY,
+            group_key=group_key,
             instance_key=next(_INSTANCE_KEYS),
             ordering_token=[],
             merge_op="Add",
             final_op="Id",
         )
+
+
+def _words(length: int) -> int:
+    """Returns how many int32 hold so many bytes: a power of two, so that few shapes are traced."""
+    return 1 << max(-(-length // 4) - 1, 0).bit_length()
+
+
+def _padded(data: bytes, words: int) -> np.ndarray:
+    return np.frombuffer(data + b"\0" * (4 * words - len(data)), np.int32)
 
 
 def _fused(function: Callable[[tf.Tensor], tf.Tensor], tensors: list[tf.Tensor]) -> list[tf.Tensor]:

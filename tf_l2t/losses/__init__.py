@@ -3,6 +3,8 @@
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy, LabelSmoothing
 from tf_l2t.losses.dynamic_bilinear import DynamicBilinear
+from tf_l2t.losses.forward_correction import ForwardCorrection
+from tf_l2t.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from tf_l2t.losses.large_margin_softmax import LargeMarginSoftmax
 from tf_l2t.losses.smooth_zero_one import SmoothZeroOne
 
@@ -13,6 +15,8 @@ __all__ = [
     "TAUGHT_LOSSES",
     "CrossEntropy",
     "DynamicBilinear",
+    "ForwardCorrection",
+    "GeneralizedCrossEntropy",
     "LabelSmoothing",
     "LargeMarginSoftmax",
     "Loss",

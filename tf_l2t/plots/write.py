@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from tf_l2t.plots.coefficients import class_bars, phi
 from tf_l2t.plots.learning_curves import has_curves, learning_curves, training_loss
 from tf_l2t.plots.loss_surface import loss_surface
+from tf_l2t.plots.noise import noise
 from tf_l2t.plots.scores import dev_measure, test_error
 from tf_l2t.plots.style import STYLE
 from tf_l2t.runtime.coefficient_scalars import is_matrix, names_of
@@ -52,7 +54,10 @@ def write_figures(
     if coefficients.exists():
         student = TaughtStudent.load(coefficients)
         names = results["data"].get("class_names", ())
-        figures |= _of_student(student, names, class_pairs, _loss_of(run_directory, results))
+        loss = _loss_of(run_directory, results)
+        corruption = results["data"].get("corruption") or {}
+        wrong = corruption.get("labels_of_class") if corruption.get("wrong_labels") else None
+        figures |= _of_student(student, names, class_pairs, loss, wrong)
     written = []
     for name, draw in figures.items():
         with rc_context(STYLE):  # type: ignore[arg-type]
@@ -83,6 +88,7 @@ def _of_student(
     class_names: Sequence[str],
     class_pairs: ClassPairs | None,
     loss: str | None,
+    labels_of_class: Sequence[Sequence[float]] | None,
 ) -> dict[str, Draw]:
     matrices = student.told.get("phi")
     if matrices is None or not len(matrices) or not is_matrix(matrices[0]) or len(matrices[0]) < 2:
@@ -99,6 +105,9 @@ def _of_student(
         "phi": lambda figure: phi(figure, student.steps, matrices, names),
         "phi_of_classes": lambda figure: class_bars(figure, student.steps, matrices, names, pairs),
     }
+    if labels_of_class is not None:
+        applied = np.array(labels_of_class)
+        figures["noise"] = lambda figure: noise(figure, applied, matrices[-1], names)
     beside = [(i, j) for i, j in pairs if i != j]
     if loss in (None, "DynamicBilinear") and beside:
         bias = student.told.get("bias")

@@ -11,11 +11,18 @@ import numpy as np
 from tf_l2t.differentiation.workers import Workers
 from tf_l2t.runtime.checkpoints import decode, encode
 
+
+class DisagreementError(RuntimeError):
+    """Workers of a cluster that do not run the same."""
+
+
 Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 
 def chiefs_checkpoint(workers: Workers, checkpoint: Checkpoint | None) -> Checkpoint | None:
     """Returns the checkpoint that the chief read; only its storage needs to hold any."""
+    if workers.count == 1:
+        return checkpoint
     data = workers.broadcast(encode(*checkpoint) if checkpoint else b"")
     return decode(data) if data else None
 
@@ -25,11 +32,32 @@ def chiefs_json(workers: Workers, value: Any) -> Any:
     return json.loads(workers.broadcast(json.dumps(value).encode()))
 
 
+def check_same_setup(workers: Workers, setup: dict[str, Any]) -> None:
+    """Has the workers compare what they are about to run.
+
+    Args:
+        workers: of the cluster.
+        setup: names and JSON values that must be the same on every worker.
+
+    Raises:
+        DisagreementError: on every worker, naming what differs.
+    """
+    digest = lambda value: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    found = workers.gather({name: digest(value) for name, value in setup.items()})
+    for index, theirs in enumerate(found):
+        differing = [name for name in setup if theirs[name] != found[0][name]]
+        if differing:
+            raise DisagreementError(
+                f"worker {index} differs from worker 0 in {', '.join(differing)}; "
+                "start all workers with the same command, versions, data and number of devices."
+            )
+
+
 def check_agreement(workers: Workers, arrays: dict[str, np.ndarray]) -> None:
     """Has every worker take part in a checkpoint: they must hold the same.
 
     Raises:
-        RuntimeError: on every worker, if one holds something else than the chief.
+        DisagreementError: on every worker, if one holds something else than the chief.
     """
     state = hashlib.sha256()
     for name, array in sorted(arrays.items()):
@@ -37,7 +65,7 @@ def check_agreement(workers: Workers, arrays: dict[str, np.ndarray]) -> None:
     digests = workers.gather(state.hexdigest())
     others = [k for k, digest in enumerate(digests) if digest != digests[0]]
     if others:
-        raise RuntimeError(
-            f"the workers {others} hold other parameters of the teacher than worker 0; have all "
-            "run the same versions and the same configuration, and start them again."
+        raise DisagreementError(
+            f"the workers {others} hold other parameters of the teacher than worker 0, which "
+            "should not be; start all again: the run goes on from the last checkpoint."
         )

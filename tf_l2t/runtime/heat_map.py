@@ -47,6 +47,7 @@ def draw_heat_map(
     matrix: np.ndarray,
     names: Sequence[str],
     scale: Scale | None = None,
+    colours: str = "RdBu",
 ) -> ScalarMappable:
     """Draws Φ with colours for Φ(i, j), j ≠ i, and the diagonal, which dwarfs them, in grey.
 
@@ -58,6 +59,8 @@ def draw_heat_map(
         matrix: Φ, [C, C]; row i is the true class.
         names: of the classes.
         scale: of the colours; that of the matrix if None.
+        colours: a map of Matplotlib that is dark at both ends, or at its upper end if its name
+            ends in "s", such as "Reds".
 
     Returns:
         What a colour bar explains.
@@ -65,7 +68,7 @@ def draw_heat_map(
     classes = len(matrix)
     beside = np.where(np.eye(classes, dtype=bool), np.nan, matrix)
     centre, span = scale or off_diagonal_scale(matrix)
-    image = axes.imshow(beside, cmap="RdBu", vmin=centre - span, vmax=centre + span)
+    image = axes.imshow(beside, cmap=colours, vmin=centre - span, vmax=centre + span)
     axes.set_facecolor("0.9")
     axes.set_ylabel("true class i")
     axes.set_xlabel("class j")
@@ -84,7 +87,8 @@ def draw_heat_map(
     size = float(np.clip(width / 3.8, 4, 9))
     for (i, j), value in np.ndenumerate(matrix):
         text = f"{value:#.3g}" if i == j else f"{round(value / unit, digits) + 0.0:.{digits}f}"
-        ink = "w" if i != j and abs(value - centre) > 0.6 * span else "k"
+        dark = value > centre if colours.endswith("s") else abs(value - centre) > 0.6 * span
+        ink = "w" if i != j and dark else "k"
         cell = axes.text(j, i, text.replace("-", "−"), ha="center", va="center", size=size)
         cell.set(color=ink, in_layout=False)
     axes.set_xlabel(f"class j (numbers beside the diagonal: × {unit:g})")

@@ -167,9 +167,11 @@ class RunDirectory:
 
     def _remove_unfinished(self) -> None:
         """Removes what killed writers left behind."""
-        for directory in (self.path, self.checkpoints, self.figures, self.students):
+        for directory in (self.path, self.checkpoints, self.figures):
             for path in directory.glob(f".*{TEMPORARY}"):
                 path.unlink(missing_ok=True)
+        for path in self.students.glob(".*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         shutil.rmtree(self.teacher.with_name(f".{self.teacher.name}.new"), ignore_errors=True)
 
     def read_results(self) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.cluster import check_agreement
 from tf_l2t.runtime.export import export_teacher
@@ -24,7 +26,7 @@ def train_teacher(
     directory: RunDirectory,
     summaries: Summaries,
     checkpoint_every: int,
-    describe: Callable[[], dict[str, Any]],
+    describe: Callable[[float | None], dict[str, Any]],
 ) -> None:
     """Trains a teacher to its end, with checkpoints, and exports the best.
 
@@ -35,7 +37,8 @@ def train_teacher(
         directory: of the run.
         summaries: told of every step.
         checkpoint_every: teacher steps between two checkpoints.
-        describe: returns teacher.json for the best teacher.
+        describe: dev accuracy of the best teacher, None before its first selection ->
+            teacher.json.
     """
     replicas = trainer.teaching.replicas
     saved = len(trainer.history)
@@ -52,7 +55,8 @@ def train_teacher(
         }
         directory.write_results(results)
 
-    snapshot = trainer.snapshot()
+    # What all workers agree on; what an interruption finds half done is left out.
+    agreed = trainer.snapshot()
     try:
         with Progress("training of the teacher", *trainer.work(), replicas=replicas) as progress:
             while not trainer.finished:
@@ -61,24 +65,26 @@ def train_teacher(
                 summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
                 # After the summaries: what is interrupted in them is done and written again.
                 snapshot = trainer.snapshot()
+                check_agreement(replicas.workers, snapshot.arrays)
+                agreed = snapshot
                 results["seconds"]["teacher"] += time.perf_counter() - start
                 for sentence in record.refused:
                     progress.write(f"teacher step {record.step}: {sentence}")
                 progress.note(f"step {record.step}: dev measure {record.measure:.4f}")
                 if len(trainer.history) - saved >= checkpoint_every:
-                    check_agreement(replicas.workers, snapshot.arrays)
-                    save(snapshot)
+                    save(agreed)
                     saved = len(trainer.history)
             start = time.perf_counter()
             trainer.finish(progress.steps)
             snapshot = trainer.snapshot()
+            check_agreement(replicas.workers, snapshot.arrays)
+            agreed = snapshot
             results["seconds"]["teacher"] += time.perf_counter() - start
             summaries.teacher_end(len(trainer.history), trainer.last_selection)
     finally:
-        # What an interruption finds half done is left out: the next start does it again.
-        save(snapshot)
+        save(agreed)
         assert trainer.teaching.teacher is not None
+        best = [tf.constant(agreed.arrays[f"best/{k}"]) for k in range(len(trainer.theta))]
+        metadata = describe(agreed.record["best_score"])
         with writing(directory.teacher):
-            export_teacher(
-                directory.teacher, trainer.teaching.teacher, trainer.best_theta, describe()
-            )
+            export_teacher(directory.teacher, trainer.teaching.teacher, best, metadata)

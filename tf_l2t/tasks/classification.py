@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
-from tf_l2t.data import BatchIndices, Examples, Source, gather, split
+from tf_l2t.data import BatchIndices, Corruption, Examples, Source, gather, split
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures import accuracy
@@ -41,6 +41,8 @@ class Classification(Task):
         batch_size: examples of a training batch.
         dev_size: number of dev images or, below 1, their part of the training images.
         split_seed: of the split into training and dev images.
+        corruption: what is wrong with the training data, such as `PairFlips()`; dev and test data
+            stay as they are.
         observed_examples: how many training and how many dev images a state vector is measured on.
         chunk_size: dev and test examples that are evaluated, or differentiated, at a time.
         mean, std: of each channel, to normalise images by; not normalised if None.
@@ -58,6 +60,7 @@ class Classification(Task):
         batch_size: int = 64,
         dev_size: float = 5000,
         split_seed: int = 0,
+        corruption: Corruption | None = None,
         observed_examples: int = 1000,
         chunk_size: int = 1000,
         mean: Sequence[float] | None = None,
@@ -75,9 +78,11 @@ class Classification(Task):
         self.batch_size = batch_size
         self._mean, self._std = mean, std
         self._gather = functools.partial(gather, mean=mean, std=std)
+        clean = split(source, dev_size, split_seed)
+        train, self._damage = _corrupted(clean.train, corruption, self.num_classes)
         self._splits = {
             name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
-            for name, (images, labels) in split(source, dev_size, split_seed)._asdict().items()
+            for name, (images, labels) in clean._replace(train=train)._asdict().items()
         }
         BatchIndices(self.num_examples("train"), batch_size, seed=0)
         self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
@@ -174,6 +179,7 @@ class Classification(Task):
             "student_weights": self.student.num_weights,
             "batch_size": self.batch_size,
             "measure": type(self.measure).__name__,
+            **({"corruption": self._damage} if self._damage else {}),
         }
 
     def _observation(self, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:
@@ -231,3 +237,25 @@ class Classification(Task):
         values = score(outputs, batch.targets)
         counted = tf.cast(rows < count, values.dtype)
         return tf.einsum("n,n...->...", counted, values) / count
+
+
+def _corrupted(
+    clean: Examples, corruption: Corruption | None, num_classes: int
+) -> tuple[Examples, dict[str, Any]]:
+    """Returns the spoiled training data, and what results.json says of the damage."""
+    if corruption is None:
+        return clean, {}
+    rows, labels = corruption(clean.labels, num_classes)
+    true = clean.labels[rows]
+    counts = np.zeros((num_classes, num_classes), int)
+    np.add.at(counts, (true, labels), 1)
+    damage = {
+        **corruption.describe(),
+        "examples_of_class": counts.sum(axis=1).tolist(),
+        "wrong_labels": float(np.mean(true != labels)),
+        # Row: true class; column: the label that it was given.
+        "labels_of_class": (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+        .round(6)
+        .tolist(),
+    }
+    return Examples(clean.images[rows], labels), damage

@@ -160,9 +160,8 @@ class Comparison:
                 students = results["rows"].setdefault(row.name, {}).setdefault("students", {})
                 missing = [seed for seed in seeds if str(seed) not in students]
                 progress.skip((len(seeds) - len(missing)) * self._budget.num_steps)
-                for start in range(0, len(missing), self._replicas.count):
+                for together in self._replicas.rounds(missing):
                     begun = time.perf_counter()
-                    together = missing[start : start + self._replicas.count]
                     found = train_and_score(
                         self.best_teaching(row, results),
                         self._theta(row, theta),

@@ -59,7 +59,7 @@ class Progress:
         """Counts student steps that were done."""
         if interruption.is_set():
             raise KeyboardInterrupt
-        self._bar.update(self._factor * count)
+        self._bar.update(min(self._factor * count, self._bar.total - self._bar.n))
 
     def skip(self, count: int) -> None:
         """Counts student steps that an earlier process did."""

@@ -88,6 +88,11 @@ class Teaching:
                 f"batch_size={task.batch_size} cannot be split over {self.replicas.num_parts} "
                 "replicas; take larger batches, or Distribution.replicas = 'students'."
             )
+        if jit_compile and self.replicas.num_parts > 1:
+            raise ValueError(
+                "jit_compile=True cannot split batches, since XLA compiles for one device; use "
+                "Distribution.replicas = 'students', or leave jit_compile off."
+            )
         self.task = task
         self.budget = budget
         self.teacher = teacher

@@ -146,9 +146,7 @@ class TeacherTrainer:
                 selection = self._select(on_steps)
         gradients, record = self._hypergradient(number, on_steps)
         if gradients is not None:
-            self._good = [*self._good, self._numpy_theta()][
-                -self.trust_region.max_refused_in_a_row :
-            ]
+            self._remember_good()
             self._move(gradients)
         else:
             self.trust_region.refuse()
