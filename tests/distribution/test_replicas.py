@@ -3,45 +3,19 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
+from clusters import clusters
 
 from tf_l2t.differentiation.replicas import Each, Replicas
 from tf_l2t.differentiation.workers import Workers
 from tf_l2t.runtime.strategy import Distribution
 
 PROGRAM = pathlib.Path(__file__).parent / "spread.py"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def clusters(count: int) -> list[dict[str, str]]:
-    """Returns the environment of each worker of a cluster on this machine."""
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
-    return [
-        {
-            "TF_CONFIG": json.dumps(
-                {
-                    "cluster": {"worker": addresses},
-                    "task": {"type": "worker", "index": index},
-                }
-            )
-        }
-        for index in range(count)
-    ]
 
 
 def outputs_of(strategy: str, environments: list[dict[str, str]]) -> list[dict[str, Any]]:

@@ -59,6 +59,8 @@ def check_agreement(workers: Workers, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         DisagreementError: on every worker, if one holds something else than the chief.
     """
+    if workers.count == 1:
+        return
     state = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         state.update(name.encode() + np.ascontiguousarray(array).tobytes())

@@ -94,13 +94,6 @@ class Classification(Task):
             name: Examples(*(array[:observed_examples] for array in self._splits[name]))
             for name in ("train", "dev")
         }
-        self._observe = tf.function(functools.partial(self._observation))
-        self._scores = {
-            name: tf.function(
-                lambda weights, variables, name=name: self._mean_scores(weights, variables, name)
-            )
-            for name in self._splits
-        }
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples of "train", "dev" or "test"."""
@@ -148,10 +141,10 @@ class Classification(Task):
         return -self._chunk_mean(self.measure, weights, variables, "dev", chunk)
 
     def observe(self, state: StudentState) -> tf.Tensor:
-        return self._observe(state.weights, state.variables)
+        return self._observation(state.weights, state.variables)
 
     def scores(self, state: StudentState, split: str) -> dict[str, tf.Tensor]:
-        return self._scores[split](state.weights, state.variables)
+        return self._mean_scores(state.weights, state.variables, split)
 
     def model(self, state: StudentState) -> keras.Model:
         """Returns the student with its normalisation before it: images as in the source -> logits.

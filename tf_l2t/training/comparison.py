@@ -101,18 +101,12 @@ class Comparison:
         """Returns how a student of a row is taught at its best learning rate."""
         return self._teaching[row.name, self.learning_rate(row, results)]
 
-    def search(
-        self,
-        results: dict[str, Any],
-        save: Callable[[], None],
-        theta: Mapping[str, list[tf.Tensor]] | None = None,
-    ) -> None:
+    def search(self, results: dict[str, Any], save: Callable[[], None]) -> None:
         """Tries the learning rates of each row on dev.
 
         Args:
             results: filled in; "search" holds the dev accuracy of each row and rate.
             save: called after each trial.
-            theta: parameters of teachers by the name of the row; else those they start from.
         """
         trials = [(row, rate) for row in self.rows for rate in row.learning_rates]
         steps = self._search_seeds * self._budget.num_steps
@@ -127,7 +121,7 @@ class Comparison:
                 seeds = self._seeds("search", self._search_seeds)
                 students = train_and_score(
                     self._teaching[row.name, rate],
-                    self._theta(row, theta),
+                    self.initial_theta(row.name),
                     seeds,
                     ["dev"],
                     progress.steps,

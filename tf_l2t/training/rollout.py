@@ -248,7 +248,7 @@ class Teaching:
         state = self.engine.step.initial_state(*self.task.initial(seed=0))
         context = self._context(Segment(0, 1), 0)
         if self.teacher is not None:
-            context["observed"] = self.task.observe(state)
+            context["observed"] = self.task.compiled_observe(state.weights, state.variables)
         batch = self._batch(tf.constant(0), context)
         self._local_loss(state.weights, state.variables, theta, batch)
 

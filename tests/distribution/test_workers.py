@@ -4,30 +4,22 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import pytest
+from clusters import clusters
 
 STEPS = 4
 
 
 def start(gin_files: list[pathlib.Path], directories: list[pathlib.Path]) -> list[subprocess.Popen]:
-    sockets = [socket.socket() for _ in directories]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
     processes = []
-    for index, directory in enumerate(directories):
-        task = {"type": "worker", "index": index}
-        config = {"cluster": {"worker": addresses}, "task": task}
+    for index, environment in enumerate(clusters(len(directories))):
         arguments = [
             f"--gin_file={gin_files[index]}",
-            f"--run_dir={directory}",
+            f"--run_dir={directories[index]}",
             "--gin_bindings=Distribution.strategy = 'multi_worker'",
             f"--gin_bindings=TeacherSchedule.num_steps = {STEPS}",
             "--gin_bindings=TeacherSchedule.students_per_step = 2",
@@ -35,7 +27,7 @@ def start(gin_files: list[pathlib.Path], directories: list[pathlib.Path]) -> lis
         processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "tf_l2t.train", *arguments],
-                env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                env={**os.environ, **environment},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
