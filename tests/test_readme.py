@@ -19,7 +19,7 @@ from tf_l2t.runtime.teacher_record import teacher_record
 from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks import Classification
 from tf_l2t.training import recipe, rollout, teacher_trainer, trust_region
-from tf_l2t.training.evaluate import Row
+from tf_l2t.training.rows import Row
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text()
 

@@ -96,6 +96,37 @@ def test_the_operative_configuration_gives_the_same_run(tiny_gin, tmp_path, trai
     assert without_times(one["teacher"]) == without_times(other["teacher"])
 
 
+def test_a_teacher_may_learn_on_shorter_students_and_never_see_the_dev_images(
+    tiny_gin, tmp_path, train_command
+) -> None:
+    tiny_gin.write_text(
+        tiny_gin.read_text()
+        + """
+Experiment.teacher_task = @teaching/Classification()
+teaching/Classification.reserved = 5000
+teaching/Classification.dev_size = 15000
+Experiment.teacher_budget = @teaching/Budget()
+teaching/Budget.num_steps = 6
+teaching/Budget.observe_every = 3
+Experiment.rows = []
+"""
+    )
+    directory = tmp_path / "run"
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}")
+    assert done.returncode == 0, done.stderr
+    results = results_of(directory)
+    assert results["data"]["examples"] == {"train": 55000, "dev": 5000, "test": 10000}
+    assert results["teacher_data"]["examples"] == {"train": 40000, "dev": 15000, "test": 10000}
+    assert (results["budget"]["num_steps"], results["teacher_budget"]["num_steps"]) == (12, 6)
+    record = json.loads((directory / "teacher" / "teacher.json").read_text())
+    assert record["state"]["observe_every"] == record["budget"]["observe_every"] == 3
+    # A dev accuracy of 15,000 images, and students of the table with segments of their own.
+    accuracy = results["teacher"]["steps"][0]["accuracy"]
+    assert accuracy * 15000 == pytest.approx(round(accuracy * 15000), abs=0.01)
+    (student, _) = results["rows"]["taught"]["students"].values()
+    assert student["segment_starts"] == [0, 5, 10]
+
+
 def test_an_interrupted_run_goes_on_to_the_same_numbers(tiny_gin, tmp_path, train_command) -> None:
     arguments = [f"--gin_file={tiny_gin}", "--gin_bindings=TeacherSchedule.num_steps = 8"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -27,3 +27,16 @@ def whole_number(owner: str, name: str, value: Any, minimum: int) -> int:
     if number < minimum:
         raise ValueError(f"{owner}: {name} must be at least {minimum}, got {number}.")
     return number
+
+
+def instance_of(owner: str, name: str, value: Any, kind: type) -> None:
+    """Checks that an argument is of a kind.
+
+    Raises:
+        ValueError: if it is not, with what a gin file may have forgotten.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{owner}: {name} must be a {kind.__name__}, got {value!r}; in a gin file, bind it "
+            "with brackets, as in @Name()."
+        )

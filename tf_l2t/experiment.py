@@ -7,7 +7,6 @@ import functools
 import inspect
 import logging
 import pathlib
-import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,11 +15,12 @@ import keras
 import tensorflow as tf
 
 from tf_l2t import plots
-from tf_l2t.checks import whole_number
+from tf_l2t.checks import instance_of, whole_number
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint, chiefs_json
-from tf_l2t.runtime.files import TEMPORARY, replace_directory, write_text, writing
+from tf_l2t.runtime.export import export_student
+from tf_l2t.runtime.files import write_text
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.strategy import Distribution
@@ -32,9 +32,9 @@ from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.comparison import Comparison
-from tf_l2t.training.evaluate import Row
 from tf_l2t.training.recipe import Recipe
 from tf_l2t.training.rollout import Budget, Lesson
+from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
 from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
@@ -64,10 +64,15 @@ class Experiment:
         optimizer: a Keras optimizer for the teacher's parameters.
         teacher_schedule: how long the teacher is trained.
         trust_region: the guard of its training.
-        budget: how long every student is trained.
+        budget: how long every student of the table is trained.
         recipe: how every student is optimised.
         learning_rates: peak learning rates of students to try for the taught loss.
         rows: what the taught students are compared with.
+        teacher_task: the problem that the teacher learns on, if it is another one: of the same
+            source with a larger `dev_size`, for example, which a teacher overfits less. The
+            students of the table are those of `task`.
+        teacher_budget: how long the students that the teacher learns from are trained, if not
+            `budget`; shorter ones cost less.
         baseline: name of the row that the others are tested against, seed by seed; "cross
             entropy" if None and there is such a row.
         search_seeds: students that a learning rate is tried on.
@@ -98,6 +103,8 @@ class Experiment:
         learning_rates: Sequence[float],
         rows: Sequence[Row] = (),
         *,
+        teacher_task: Task | None = None,
+        teacher_budget: Budget | None = None,
         baseline: str | None = None,
         search_seeds: int = 1,
         test_seeds: int = 3,
@@ -121,12 +128,10 @@ class Experiment:
             ("budget", budget, Budget),
             ("recipe", recipe, Recipe),
             ("watch", watch, Watch),
+            ("teacher_task", teacher_task or task, Task),
+            ("teacher_budget", teacher_budget or budget, Budget),
         ):
-            if not isinstance(value, kind):
-                raise ValueError(
-                    f"Experiment: {argument} must be a {kind.__name__}, got {value!r}; in a gin "
-                    "file, bind it with brackets, as in @Name()."
-                )
+            instance_of("Experiment", argument, value, kind)
         whole_number("Experiment", "search_seeds", search_seeds, 1)
         whole_number("Experiment", "test_seeds", test_seeds, 1)
         whole_number("Experiment", "checkpoint_every", checkpoint_every, 1)
@@ -138,6 +143,10 @@ class Experiment:
         self._teacher_schedule = teacher_schedule
         self._trust_region = trust_region
         self._budget = budget
+        self._teacher_budget = teacher_budget or budget
+        self._teacher_task = teacher_task or task
+        if self._teacher_task.feature_names != task.feature_names:
+            raise ValueError("Experiment: teacher_task must have the classes that task has.")
         self._recipe = recipe
         names = [row.name for row in rows]
         if baseline is not None and baseline not in [*names, TAUGHT]:
@@ -151,8 +160,6 @@ class Experiment:
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         self._new_comparison = functools.partial(
             Comparison,
-            task,
-            budget=budget,
             recipe=recipe,
             search_seeds=search_seeds,
             test_seeds=test_seeds,
@@ -161,7 +168,12 @@ class Experiment:
             replicas=self.replicas,
             engine={"storage": storage, "truncate": truncate, "jit_compile": jit_compile},
         )
-        self._comparison = self._new_comparison(rows=[*rows, self._taught])
+        self._comparison = self._new_comparison(task, [*rows, self._taught], budget)
+        self._lessons = self._comparison
+        if teacher_task or teacher_budget:
+            self._lessons = self._new_comparison(
+                self._teacher_task, [self._taught], self._teacher_budget
+            )
 
     def train(self, directory: RunDirectory) -> dict[str, Any]:
         """Trains the teacher and compares, or goes on with it; returns what results.json holds.
@@ -181,7 +193,7 @@ class Experiment:
         def work(results: dict[str, Any], summaries: Summaries) -> None:
             save = lambda: directory.write_results(results)
             self._comparison.search(results, save)
-            trainer.teaching = self._comparison.best_teaching(self._taught, results)
+            trainer.teaching = self._lessons.best_teaching(self._taught, results)
             summaries.resume(len(trainer.history))
             train_teacher(
                 trainer,
@@ -226,7 +238,7 @@ class Experiment:
     def _prepare(
         self, rows: list[Row], teacher: LoadedTeacher | None, keep_students: bool = False
     ) -> Callable[..., dict[str, Any]]:
-        comparison = self._new_comparison(rows=rows)
+        comparison = self._new_comparison(self._task, rows, self._budget)
 
         def run(_: Experiment, directory: RunDirectory) -> dict[str, Any]:
             self._agree(teacher)
@@ -310,6 +322,8 @@ class Experiment:
             "versions": versions(),
             **given,
             "budget": dataclasses.asdict(self._budget),
+            "teacher_data": self._teacher_task.describe(),
+            "teacher_budget": dataclasses.asdict(self._teacher_budget),
             "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
             "search": {},
             "teacher": {},
@@ -323,7 +337,7 @@ class Experiment:
     def _teacher_trainer(self) -> TeacherTrainer:
         """Returns the trainer at any of the learning rates; they share data and teacher."""
         return TeacherTrainer(
-            self._comparison.any_teaching(self._taught),
+            self._lessons.any_teaching(self._taught),
             self._optimizer,
             self._teacher_schedule,
             self._trust_region,
@@ -333,13 +347,13 @@ class Experiment:
     def _teacher_record(
         self, dev_accuracy: float | None, directory: RunDirectory
     ) -> dict[str, Any]:
-        data = self._task.describe()
+        data = self._teacher_task.describe()
         return teacher_record(
             self._loss,
             data["class_names"],
-            observed_examples=self._task.observed_examples,
-            observe_every=self._budget.observe_every,
-            budget=dataclasses.asdict(self._budget),
+            observed_examples=self._teacher_task.observed_examples,
+            observe_every=self._teacher_budget.observe_every,
+            budget=dataclasses.asdict(self._teacher_budget),
             dev_accuracy=dev_accuracy,
             data=data,
             config=directory.config.read_text(),
@@ -367,7 +381,8 @@ class Experiment:
                 summaries.student(student, self._task.feature_names)
                 student.save(directory.coefficients)
             if students is not None:
-                _save_student(self._task, lesson, students / f"student-{index}")
+                model = self._task.model(lesson.rollout.state)
+                export_student(model, students / f"student-{index}")
 
         def save() -> None:
             directory.write_results(results)
@@ -377,19 +392,6 @@ class Experiment:
         summaries.students(results["rows"])
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
-
-
-def _save_student(task: Task, lesson: Lesson, path: pathlib.Path) -> None:
-    """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH."""
-    model = task.model(lesson.rollout.state)
-    path.parent.mkdir(exist_ok=True)
-    fresh = path.with_name(f".{path.name}{TEMPORARY}")
-    with writing(path):
-        model.save(fresh.with_suffix(".keras"))
-        fresh.with_suffix(".keras").replace(path.with_suffix(".keras"))
-        shutil.rmtree(fresh, ignore_errors=True)
-        model.export(fresh, verbose=False)
-        replace_directory(fresh, path)
 
 
 def default_run_directory(name: str) -> pathlib.Path:

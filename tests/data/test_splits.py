@@ -47,3 +47,18 @@ def test_refuses_sizes(source, dev_size):
 def test_refuses_seeds(source, seed):
     with pytest.raises(ValueError, match=f"seed is {seed}: give a whole number"):
         split(source, 5, seed)
+
+
+def test_what_is_reserved_takes_no_part(source):
+    """It is the dev data of another split: a teacher may learn without seeing that."""
+    theirs = split(source, 6, seed=2)
+    ours = split(source, 5, seed=2, reserved=6)
+    assert sorted(ids(ours.dev) + ids(ours.train)) == sorted(ids(theirs.train))
+    assert len(ids(ours.dev)) == 5
+    with pytest.raises(ValueError, match="dev_size is 14 of 14 .*from 1 to 13"):
+        split(source, 14, seed=2, reserved=6)
+    for reserved in (19, 20, 30):
+        with pytest.raises(ValueError, match=f"reserved is {reserved} of 20"):
+            split(source, 1, seed=2, reserved=reserved)
+    with pytest.raises(ValueError, match="reserved must be at least 0"):
+        split(source, 1, reserved=-1)

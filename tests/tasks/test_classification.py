@@ -125,3 +125,32 @@ def test_corruption_spoils_the_training_labels_alone(source) -> None:
     assert "corruption" not in clean.describe()
     damage = LongTail(imbalance=4)(true, 3)[0]
     assert make_task(source, corruption=LongTail(imbalance=4)).num_examples("train") == len(damage)
+
+
+def test_training_on_dev_data_takes_all_of_it_but_what_is_held_back(source) -> None:
+    task = make_task(source)
+    ids = lambda task, name: {image.tobytes() for image in task._splits[name].images.numpy()}
+    whole = task.trained_on("dev")
+    assert ids(whole, "train") == ids(task, "dev")
+    both = task.trained_on("train and dev", held_back=0.2)
+    assert both.num_examples("dev") == 5
+    assert ids(both, "train") | ids(both, "dev") == ids(task, "train") | ids(task, "dev")
+    assert not ids(both, "train") & ids(both, "dev")
+    assert ids(both, "test") == ids(task, "test")
+    # What the first task has compiled is of its own data.
+    state = state_of(task)
+    assert task.evaluate(state, "dev") == make_task(source).evaluate(state, "dev")
+    expected = dev_arrays(both)[2]
+    assert task.evaluate(state, "dev") != both.evaluate(state, "dev")
+    assert len(expected) == 5
+
+
+def test_mean_probabilities_are_those_of_each_class(source) -> None:
+    for chunk_size in (7, 1000):
+        task = make_task(source, chunk_size=chunk_size)
+        state = state_of(task)
+        logits_of, images, labels = dev_arrays(task)
+        p = np.exp(logits_of(state, images))
+        p /= p.sum(-1, keepdims=True)
+        expected = [p[labels == k].mean(axis=0) for k in range(3)]
+        np.testing.assert_allclose(task.mean_probabilities(state, "dev"), expected, rtol=1e-4)

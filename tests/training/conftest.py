@@ -28,9 +28,14 @@ def tiny_source() -> Source:
 
 
 @pytest.fixture(scope="session")
-def task() -> Classification:
+def source() -> Source:
+    return tiny_source()
+
+
+@pytest.fixture(scope="session")
+def task(source: Source) -> Classification:
     return Classification(
-        tiny_source(),
+        source,
         logistic_regression,
         ExpectedAccuracy(),
         batch_size=8,

@@ -4,16 +4,10 @@ import tensorflow as tf
 
 from tf_l2t.differentiation import SGD
 from tf_l2t.losses import CrossEntropy
-from tf_l2t.training.evaluate import Row, train_and_score
+from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.recipe import Recipe, constant, cosine, steps
 from tf_l2t.training.rollout import Budget, Lesson, Teaching
 from tf_l2t.training.seeds import student_seed
-
-
-@pytest.mark.parametrize("rates", [(), (0.1, 0.0), (-1.0,)])
-def test_rows_need_positive_learning_rates(rates) -> None:
-    with pytest.raises(ValueError, match="Row 'x': learning_rates"):
-        Row("x", CrossEntropy(), rates)
 
 
 @pytest.mark.parametrize("taught", [True, False])

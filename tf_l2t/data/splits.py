@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.checks import whole_number
 from tf_l2t.data.permutations import permutation
 from tf_l2t.data.sources import Source
 
@@ -33,25 +34,34 @@ class Splits(NamedTuple):
     """Examples for the report alone."""
 
 
-def split(source: Source, dev_size: float, seed: int = 0) -> Splits:
+def split(source: Source, dev_size: float, seed: int = 0, reserved: int = 0) -> Splits:
     """Holds a random part of the training examples out as dev.
 
     Args:
         source: the examples.
         dev_size: number of dev examples or, below 1, their part of the training examples.
         seed: the same seed gives the same split; a number from 0.
+        reserved: number of training examples that take no part. They are the dev examples of the
+            split with `dev_size=reserved` and the same seed.
 
     Returns:
-        The three sets; train and dev are disjoint and together the source's training examples.
+        The three sets; train and dev are disjoint and together the source's training examples
+        that are not reserved.
 
     Raises:
-        ValueError: `dev_size` leaves no dev or no train examples, or is not a whole number.
+        ValueError: `dev_size` leaves no dev or no train examples, or is not a whole number; or
+            `reserved` leaves nothing.
 
     Example:
         >>> splits = split(embedded_mnist(), dev_size=5000, seed=1)
         >>> splits = split(embedded_mnist(), dev_size=0.1, seed=1)  # 6000
     """
-    total = len(source.train_labels)
+    total = len(source.train_labels) - whole_number("split", "reserved", reserved, 0)
+    if total < 2:
+        raise ValueError(
+            f"reserved is {reserved} of {len(source.train_labels)} training examples: leave two at "
+            "least, for dev and train"
+        )
     size = round(dev_size * total) if 0 < dev_size < 1 else dev_size
     if not 1 <= size < total or size != int(size):
         raise ValueError(
@@ -59,7 +69,7 @@ def split(source: Source, dev_size: float, seed: int = 0) -> Splits:
             f"to {total - 1}, or a part of them such as 0.1 that leaves one dev and one train "
             "example at least"
         )
-    order = permutation(total, seed, _STREAM)
+    order = permutation(len(source.train_labels), seed, _STREAM)[reserved:]
     dev, train = order[: int(size)], order[int(size) :]
     return Splits(
         train=Examples(source.train_images[train], source.train_labels[train]),

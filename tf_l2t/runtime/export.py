@@ -1,4 +1,4 @@
-"""A trained teacher as a SavedModel."""
+"""Trained teachers and students as SavedModels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_l2t.runtime.files import recover_directory, replace_directory, write_json
+from tf_l2t.runtime.files import (
+    TEMPORARY,
+    recover_directory,
+    replace_directory,
+    write_json,
+    writing,
+)
 from tf_l2t.runtime.teacher_record import NAME, digests
 
 
@@ -71,3 +77,20 @@ def export_teacher(
     )
     write_json(fresh / NAME, {**metadata, "sha256": digests(fresh)})
     replace_directory(fresh, directory)
+
+
+def export_student(model: keras.Model, path: pathlib.Path) -> None:
+    """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH.
+
+    Args:
+        model: the student, as `Task.model` returns it.
+        path: where; what is there is replaced.
+    """
+    path.parent.mkdir(exist_ok=True)
+    fresh = path.with_name(f".{path.name}{TEMPORARY}")
+    with writing(path):
+        model.save(fresh.with_suffix(".keras"))
+        fresh.with_suffix(".keras").replace(path.with_suffix(".keras"))
+        shutil.rmtree(fresh, ignore_errors=True)
+        model.export(fresh, verbose=False)
+        replace_directory(fresh, path)

@@ -41,6 +41,8 @@ class Classification(Task):
         batch_size: examples of a training batch.
         dev_size: number of dev images or, below 1, their part of the training images.
         split_seed: of the split into training and dev images.
+        reserved: number of the source's training images that take no part: those that are the dev
+            images of a task with `dev_size=reserved`.
         corruption: what is wrong with the training data, such as `PairFlips()`; dev and test data
             stay as they are.
         observed_examples: how many training and how many dev images a state vector is measured on.
@@ -60,6 +62,7 @@ class Classification(Task):
         batch_size: int = 64,
         dev_size: float = 5000,
         split_seed: int = 0,
+        reserved: int = 0,
         corruption: Corruption | None = None,
         observed_examples: int = 1000,
         chunk_size: int = 1000,
@@ -78,22 +81,53 @@ class Classification(Task):
         self.batch_size = batch_size
         self._mean, self._std = mean, std
         self._gather = functools.partial(gather, mean=mean, std=std)
-        clean = split(source, dev_size, split_seed)
+        self._chunk_size = chunk_size
+        clean = split(source, dev_size, split_seed, reserved)
         train, self._damage = _corrupted(clean.train, corruption, self.num_classes)
-        self._splits = {
-            name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
-            for name, (images, labels) in clean._replace(train=train)._asdict().items()
-        }
-        BatchIndices(self.num_examples("train"), batch_size, seed=0)
-        self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
-            functools.partial(BatchIndices, self.num_examples("train"), batch_size)
+        self._use(
+            {
+                name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
+                for name, (images, labels) in clean._replace(train=train)._asdict().items()
+            }
         )
-        self._chunk_size = min(chunk_size, self.num_examples("dev"))
-        self.num_dev_chunks = -(-self.num_examples("dev") // self._chunk_size)
+
+    def _use(self, splits: dict[str, Examples]) -> None:
+        self._splits = splits
+        BatchIndices(self.num_examples("train"), self.batch_size, seed=0)
+        self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
+            functools.partial(BatchIndices, self.num_examples("train"), self.batch_size)
+        )
+        self.num_dev_chunks = self._num_chunks("dev")
         self._observed = {
-            name: Examples(*(array[:observed_examples] for array in self._splits[name]))
+            name: Examples(*(array[: self.observed_examples] for array in self._splits[name]))
             for name in ("train", "dev")
         }
+
+    def trained_on(self, data: str, held_back: float = 0.0) -> Classification:
+        held = round(held_back * self.num_examples("dev"))
+        dev = self._splits["dev"]
+        rest = Examples(*(array[held:] for array in dev))
+        train = {
+            "dev": rest,
+            "train and dev": Examples(
+                *(tf.concat(pair, axis=0) for pair in zip(self._splits["train"], rest, strict=True))
+            ),
+        }[data]
+        other = self._copy()
+        kept = Examples(*(array[:held] for array in dev)) if held else dev
+        other._use({**self._splits, "train": train, "dev": kept})
+        return other
+
+    def mean_probabilities(self, state: StudentState, split: str) -> np.ndarray:
+        def by_class(outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
+            p = tf.nn.softmax(outputs.logits)
+            return tf.one_hot(targets, self.num_classes, dtype=p.dtype)[..., None] * p[:, None]
+
+        total = tf.zeros([self.num_classes, self.num_classes], state.weights[0].dtype)
+        for chunk in range(self._num_chunks(split)):
+            total += self._chunk_mean(by_class, state.weights, state.variables, split, chunk)
+        sizes = tf.reduce_sum(total, axis=1, keepdims=True)
+        return tf.math.divide_no_nan(total, sizes).numpy()
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples of "train", "dev" or "test"."""
@@ -210,9 +244,13 @@ class Classification(Task):
             return tf.stack([right, cross_entropy, self.measure(outputs, targets)], axis=-1)
 
         total = tf.zeros([3], weights[0].dtype)
-        for chunk in tf.range(-(-self.num_examples(split) // self._chunk_size)):
+        for chunk in tf.range(self._num_chunks(split)):
             total += self._chunk_mean(scores, weights, variables, split, chunk)
         return dict(zip(("accuracy", "cross_entropy", "measure"), tf.unstack(total), strict=True))
+
+    def _num_chunks(self, split: str) -> int:
+        count = self.num_examples(split)
+        return -(-count // min(self._chunk_size, count))
 
     def _chunk_mean(
         self,
@@ -224,7 +262,8 @@ class Classification(Task):
     ) -> tf.Tensor:
         # Every chunk has the same shape, which XLA needs; the last one counts no example twice.
         count = self.num_examples(split)
-        rows = chunk * self._chunk_size + tf.range(self._chunk_size)
+        size = min(self._chunk_size, count)
+        rows = chunk * size + tf.range(size)
         batch = self._gather(self._splits[split], tf.minimum(rows, count - 1))
         outputs, _, _ = self.student(weights, variables, batch.inputs, training=False)
         values = score(outputs, batch.targets)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import abc
+import copy
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.types import Batch, Nest, Outputs, StudentState
+
+TaskType = TypeVar("TaskType", bound="Task")
 
 
 class Task(abc.ABC):
@@ -94,6 +98,31 @@ class Task(abc.ABC):
             split: tf.function(functools.partial(_scores, self, split))
             for split in ("train", "dev", "test")
         }
+
+    @abc.abstractmethod
+    def trained_on(self, data: str, held_back: float = 0.0) -> Task:
+        """Returns the task with other training data: what the dev data alone would give.
+
+        Args:
+            data: "dev" or "train and dev".
+            held_back: part of the dev data, from 0, that is not trained on and stays the dev data;
+                at 0 the students are trained on all of it, so that scores on it say nothing.
+        """
+
+    @abc.abstractmethod
+    def mean_probabilities(self, state: StudentState, split: str) -> np.ndarray:
+        """Returns the mean probabilities that a student gives to the examples of each true class.
+
+        Returns:
+            [C, C], a row for each class; zeros where it has no example.
+        """
+
+    def _copy(self: TaskType) -> TaskType:
+        """Returns a copy that shares no compiled function."""
+        other = copy.copy(self)
+        for name in ("compiled_observe", "compiled_scores"):
+            other.__dict__.pop(name, None)
+        return other
 
     @abc.abstractmethod
     def model(self, state: StudentState) -> keras.Model:

@@ -12,13 +12,21 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.losses.base import Loss
+from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
-from tf_l2t.training.evaluate import Row, train_and_score
+from tf_l2t.training.estimated import EstimatedLoss
+from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.progress import Progress
 from tf_l2t.training.recipe import Recipe
 from tf_l2t.training.rollout import Budget, Lesson, Teaching
+from tf_l2t.training.rows import AnyLoss, BuildTeacher, Row, Trial
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import paired_difference, summary, table
+
+_SEARCH, _TABLE = 0, 1
+# Of dev data that is trained on, to choose learning rates by.
+_HELD_BACK = 0.2
 
 OnLesson = Callable[[Row, int, Lesson], None]
 
@@ -72,64 +80,88 @@ class Comparison:
         self._baseline = baseline
         self._replicas = replicas
         self._engine = dict(engine)
-        self.teachers = {row.name: self._build_teacher(row) for row in rows}
-        # Built here, so that what cannot work is found before any work is done.
-        self._teaching = {
-            (row.name, rate): self._make_teaching(row, rate)
+        self._teachers = {
+            (row.name, variant): self._build_teacher(loss, teacher)
             for row in rows
-            for rate in row.learning_rates
+            for variant, (loss, teacher) in row.variants.items()
         }
+        self._teaching: dict[tuple[str, str, int], Teaching] = {}
+        self._tasks = {"train": (task, task)}
         for row in rows:
-            self._teaching[row.name, row.learning_rates[0]].check(self.initial_theta(row.name))
+            if row.trained_on not in self._tasks:
+                self._tasks[row.trained_on] = (
+                    task.trained_on(row.trained_on, held_back=_HELD_BACK),
+                    task.trained_on(row.trained_on),
+                )
+        plain = [row for row in rows if _plain_cross_entropy(row)]
+        for row in rows:
+            if _is_estimated(row) and not plain:
+                raise ValueError(
+                    f"Row {row.name!r} is estimated with a student on cross entropy; add a row "
+                    "with loss = @CrossEntropy()."
+                )
+        self._shown_by = plain[0] if plain else None
+        # Built here, so that what cannot work is found before any work is done.
+        for row in rows:
+            for trial in row.trials:
+                loss, _ = row.variants[trial.variant]
+                if isinstance(loss, EstimatedLoss):
+                    continue
+                teaching = self._teach(row, trial, _SEARCH)
+                if trial.learning_rate == row.learning_rates[0]:
+                    teaching.check(self._initial_theta(row, trial))
 
-    def initial_theta(self, name: str) -> list[tf.Tensor]:
+    def initial_theta(self, row: Row, results: Mapping[str, Any]) -> list[tf.Tensor]:
         """Returns the parameters that the teacher of a row starts from, [] where it has none."""
-        teacher = self.teachers[name]
-        variables = teacher.trainable_variables if teacher is not None else []
-        return [tf.convert_to_tensor(v) for v in variables]
+        return self._initial_theta(row, self.best_trial(row, results))
 
-    def learning_rate(self, row: Row, results: Mapping[str, Any]) -> float:
-        """Returns the rate of a row that was best on dev, once `search` is done."""
+    def best_trial(self, row: Row, results: Mapping[str, Any]) -> Trial:
+        """Returns what was best on dev for a row, once `search` is done."""
         found = results["search"][row.name]
-        return max(row.learning_rates, key=lambda rate: found[f"{rate:g}"])
+        return max(row.trials, key=lambda trial: found[trial.name])
 
     def any_teaching(self, row: Row) -> Teaching:
-        """Returns how a student of a row is taught at one of its learning rates."""
-        return self._teaching[row.name, row.learning_rates[0]]
+        """Returns how a student of a row is taught in one of its trials."""
+        return self._teach(row, row.trials[0], _SEARCH)
 
     def best_teaching(self, row: Row, results: Mapping[str, Any]) -> Teaching:
-        """Returns how a student of a row is taught at its best learning rate."""
-        return self._teaching[row.name, self.learning_rate(row, results)]
+        """Returns how a student of a row is taught with what was best on dev."""
+        trial = self.best_trial(row, results)
+        return self._teach(row, trial, _TABLE, results.get("estimates"))
 
     def search(self, results: dict[str, Any], save: Callable[[], None]) -> None:
-        """Tries the learning rates of each row on dev.
+        """Tries the variants and learning rates of each row on dev.
 
         Args:
-            results: filled in; "search" holds the dev accuracy of each row and rate.
+            results: filled in; "search" holds the dev accuracy of each row and trial,
+                "estimates" what was estimated for a row.
             save: called after each trial.
         """
-        trials = [(row, rate) for row in self.rows for rate in row.learning_rates]
+        # What is to be estimated needs what was found for cross entropy.
+        rows = sorted(self.rows, key=_is_estimated)
+        trials = [(row, trial) for row in rows for trial in row.trials]
         steps = self._search_seeds * self._budget.num_steps
         total = len(trials) * steps
         with Progress("search of learning rates", total, replicas=self._replicas) as progress:
-            for row, rate in trials:
+            for row, trial in trials:
                 found = results["search"].setdefault(row.name, {})
-                if f"{rate:g}" in found:
+                if trial.name in found:
                     progress.skip(steps)
                     continue
                 start = time.perf_counter()
-                seeds = self._seeds("search", self._search_seeds)
+                if _is_estimated(row) and row.name not in results.setdefault("estimates", {}):
+                    results["estimates"][row.name] = self._estimate(results)
                 students = train_and_score(
-                    self._teaching[row.name, rate],
-                    self.initial_theta(row.name),
-                    seeds,
+                    self._teach(row, trial, _SEARCH, results.get("estimates")),
+                    self._initial_theta(row, trial),
+                    self._seeds("search", self._search_seeds),
                     ["dev"],
                     progress.steps,
                 )
                 accuracies = [student["dev_accuracy"] for student in students]
-                found[f"{rate:g}"] = float(np.mean(accuracies))
+                found[trial.name] = float(np.mean(accuracies))
                 results["seconds"]["search"] += time.perf_counter() - start
-                progress.note(f"{row.name} at {rate:g}: dev accuracy {found[f'{rate:g}']:.4f}")
+                progress.note(f"{row.name} at {trial.name}: dev accuracy {found[trial.name]:.4f}")
                 save()
 
     def run(
@@ -158,12 +190,12 @@ class Comparison:
                     begun = time.perf_counter()
                     found = train_and_score(
                         self.best_teaching(row, results),
-                        self._theta(row, theta),
+                        self._theta(row, theta, results),
                         together,
-                        ["dev", "test"],
+                        ["dev", "test"] if row.trained_on == "train" else ["test"],
                         progress.steps,
                         functools.partial(_numbered, on_lesson, row, seeds),
-                        observe=True,
+                        observe=row.trained_on == "train",
                     )
                     # Last, so that an interruption never leaves one that is half written down.
                     for seed, student in zip(together, found, strict=True):
@@ -177,10 +209,14 @@ class Comparison:
         rows = results["rows"]
         for row in self.rows:
             students = rows[row.name]["students"].values()
+            trial = self.best_trial(row, results)
+            dev = [1 - s["dev_accuracy"] for s in students if "dev_accuracy" in s]
             rows[row.name] |= {
-                "learning_rate": self.learning_rate(row, results),
+                "learning_rate": trial.learning_rate,
+                **({"variant": trial.variant} if trial.variant else {}),
+                "trials": len(row.trials),
                 "test_error": summary([1 - student["test_accuracy"] for student in students]),
-                "dev_error": summary([1 - student["dev_accuracy"] for student in students]),
+                "dev_error": summary(dev) if dev else None,
                 "seconds": summary([student["seconds"] for student in students]),
             }
         if self._baseline in rows:
@@ -198,30 +234,67 @@ class Comparison:
     def _seeds(self, role: str, count: int) -> list[int]:
         return [student_seed(role, index, self._run_seed) for index in range(count)]
 
-    def _theta(self, row: Row, theta: Mapping[str, list[tf.Tensor]] | None) -> list[tf.Tensor]:
+    def _theta(
+        self,
+        row: Row,
+        theta: Mapping[str, list[tf.Tensor]] | None,
+        results: Mapping[str, Any],
+    ) -> list[tf.Tensor]:
         if theta is not None and row.name in theta:
             return theta[row.name]
-        return self.initial_theta(row.name)
+        return self.initial_theta(row, results)
 
-    def _build_teacher(self, row: Row) -> keras.Model | None:
-        if row.teacher is None:
+    def _initial_theta(self, row: Row, trial: Trial) -> list[tf.Tensor]:
+        teacher = self._teachers[row.name, trial.variant]
+        variables = teacher.trainable_variables if teacher is not None else []
+        return [tf.convert_to_tensor(v) for v in variables]
+
+    def _build_teacher(self, loss: AnyLoss, build: BuildTeacher | None) -> keras.Model | None:
+        if build is None:
             return None
-        shapes = self._task.coefficient_shapes(row.loss)
-        return row.teacher(shapes, len(self._task.feature_names))
+        assert isinstance(loss, Loss)
+        return build(self._task.coefficient_shapes(loss), len(self._task.feature_names))
 
-    def _make_teaching(self, row: Row, learning_rate: float) -> Teaching:
-        return Teaching(
-            self._task,
-            row.loss,
-            self._recipe(learning_rate, self._budget.num_steps),
-            self._budget,
-            self.teachers[row.name],
-            warm_start_rule=self._recipe(
-                self._budget.warm_start_learning_rate, self._budget.num_steps
-            ),
-            replicas=self._replicas,
-            **self._engine,
-        )
+    def _estimate(self, results: Mapping[str, Any]) -> list[list[float]]:
+        """Trains a student on the labels as they are, and asks it for those of the dev data."""
+        assert self._shown_by is not None
+        teaching = self.best_teaching(self._shown_by, results)
+        lesson = teaching.roll_out([], self._seeds("search", 1)[0])
+        return self._task.mean_probabilities(lesson.rollout.state, "dev").tolist()
+
+    def _teach(
+        self, row: Row, trial: Trial, stage: int, estimates: Mapping[str, Any] | None = None
+    ) -> Teaching:
+        # Only where dev data is trained on, a part of it is kept for the search.
+        stage = _TABLE if row.trained_on == "train" else stage
+        key = (row.name, trial.name, stage)
+        if key not in self._teaching:
+            loss, _ = row.variants[trial.variant]
+            if isinstance(loss, EstimatedLoss):
+                assert estimates is not None
+                loss = loss(np.array(estimates[row.name]))
+            self._teaching[key] = Teaching(
+                self._tasks[row.trained_on][stage],
+                loss,
+                self._recipe(trial.learning_rate, self._budget.num_steps),
+                self._budget,
+                self._teachers[row.name, trial.variant],
+                warm_start_rule=self._recipe(
+                    self._budget.warm_start_learning_rate, self._budget.num_steps
+                ),
+                replicas=self._replicas,
+                **self._engine,
+            )
+        return self._teaching[key]
+
+
+def _is_estimated(row: Row) -> bool:
+    return any(isinstance(loss, EstimatedLoss) for loss, _ in row.variants.values())
+
+
+def _plain_cross_entropy(row: Row) -> bool:
+    (loss, *others) = [loss for loss, _ in row.variants.values()]
+    return type(loss) is CrossEntropy and not others and row.trained_on == "train"
 
 
 def _numbered(

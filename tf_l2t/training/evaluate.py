@@ -1,8 +1,7 @@
-"""A row of a comparison, and a student of it."""
+"""Students of a comparison: trained, and measured."""
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -11,36 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.segments import Segment
-from tf_l2t.losses.base import Loss
 from tf_l2t.training.rollout import Lesson, Teaching
 from tf_l2t.training.stopwatch import Stopwatch
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A row of the comparison: a loss, and the learning rates to try for it on dev.
-
-    Attributes:
-        name: as the table shows it.
-        loss: the loss.
-        learning_rates: peak learning rates; the best on dev is used. Every row of a
-            configuration should have as many.
-        teacher: builds a teacher that sets the coefficients and is not trained, such as
-            `fixed_teacher`; None for a fixed loss.
-    """
-
-    name: str
-    loss: Loss
-    learning_rates: Sequence[float]
-    teacher: Callable[..., Any] | None = None
-
-    def __post_init__(self) -> None:
-        if not self.learning_rates:
-            raise ValueError(f"Row {self.name!r}: learning_rates is empty; give at least one.")
-        if any(rate <= 0 for rate in self.learning_rates):
-            raise ValueError(
-                f"Row {self.name!r}: learning_rates must be positive, got {self.learning_rates}."
-            )
 
 
 def train_and_score(

@@ -44,11 +44,13 @@ def table(results: Mapping[str, Any]) -> str:
     """Returns the comparison of a results.json as a Markdown table, errors in % ± standard error.
 
     Where there is a baseline, each row has its difference from it, seed by seed, and the p of a
-    paired t-test.
+    paired t-test. A row whose students trained on dev data has no dev error.
     """
     baseline = results.get("baseline")
+    variants = any(row.get("variant") for row in results["rows"].values())
     header = ["loss", "test error %", "dev error %"]
     header += [f"minus {baseline}", "p"] if baseline else []
+    header += ["variant"] if variants else []
     header += ["learning rate", "seeds", "seconds a student"]
     lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
     for name, row in results["rows"].items():
@@ -58,8 +60,9 @@ def table(results: Mapping[str, Any]) -> str:
             [
                 name,
                 _plus_minus(row["test_error"]),
-                _plus_minus(row["dev_error"]),
+                _plus_minus(row["dev_error"]) if row["dev_error"] else "",
                 *compared,
+                *([row.get("variant", "")] if variants else []),
                 f"{row['learning_rate']:g}",
                 str(len(row["students"])),
                 f"{row['seconds']['mean']:.1f}",
@@ -79,7 +82,7 @@ def comma_separated(results: Mapping[str, Any]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["loss", "seeds", "learning_rate"]
+        ["loss", "seeds", "variant", "learning_rate"]
         + [f"{field}_{part}" for field in fields for part in parts]
         + ["difference_mean", "difference_standard_error", "confidence_low", "confidence_high", "p"]
     )
@@ -87,8 +90,8 @@ def comma_separated(results: Mapping[str, Any]) -> str:
         difference = row.get("difference", {})
         low, high = difference.get("confidence_95") or (None, None)
         writer.writerow(
-            [name, len(row["students"]), row["learning_rate"]]
-            + [row[field][part] for field in fields for part in parts]
+            [name, len(row["students"]), row.get("variant"), row["learning_rate"]]
+            + [(row[field] or {}).get(part) for field in fields for part in parts]
             + [difference.get(part) for part in parts]
             + [low, high, difference.get("p")]
         )

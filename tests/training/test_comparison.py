@@ -1,0 +1,119 @@
+"""What a comparison searches, trains and says, on the task of conftest."""
+
+import numpy as np
+import pytest
+
+from tf_l2t.data import PairFlips
+from tf_l2t.differentiation import SGD
+from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
+from tf_l2t.measures import ExpectedAccuracy
+from tf_l2t.students import logistic_regression
+from tf_l2t.tasks import Classification
+from tf_l2t.teachers import fixed_teacher
+from tf_l2t.training.budget import Budget
+from tf_l2t.training.comparison import Comparison
+from tf_l2t.training.estimated import EstimatedForwardCorrection
+from tf_l2t.training.recipe import Recipe, cosine
+from tf_l2t.training.rows import Row
+
+PLAIN = Row("cross entropy", CrossEntropy(), (0.1, 0.5))
+
+
+@pytest.fixture
+def compare(task):
+    def make(rows, task=task, num_steps=20) -> Comparison:
+        return Comparison(
+            task,
+            rows,
+            Budget(num_steps, observe_every=10),
+            Recipe(SGD, cosine),
+            search_seeds=1,
+            test_seeds=2,
+            run_seed=0,
+            baseline="cross entropy",
+            replicas=Replicas(),
+            engine={},
+        )
+
+    return make
+
+
+def fresh() -> dict:
+    return {"search": {}, "rows": {}, "seconds": {"search": 0.0, "comparison": 0.0}}
+
+
+def low(shapes, num_features):
+    return fixed_teacher(shapes, num_features, off_diagonal=0.0)
+
+
+def test_the_best_variant_on_dev_is_compared(compare) -> None:
+    # With all weight on the uniform distribution nothing can be learned.
+    losses = {"hopeless": LabelSmoothing(epsilon=0.999), "some": LabelSmoothing(epsilon=0.05)}
+    smoothing = Row("label smoothing", losses, (0.1, 0.5))
+    fixed = Row("fixed", DynamicBilinear(), (1.0,), {"low": low, "usual": fixed_teacher})
+    comparison, results, saves = compare([PLAIN, smoothing, fixed]), fresh(), []
+    comparison.search(results, lambda: saves.append(1))
+    tried = results["search"]["label smoothing"]
+    assert set(tried) == {"hopeless, 0.1", "hopeless, 0.5", "some, 0.1", "some, 0.5"}
+    assert set(results["search"]["fixed"]) == {"low, 1", "usual, 1"}
+    assert len(saves) == 2 + 4 + 2
+    comparison.run(results, lambda: None)
+    row = results["rows"]["label smoothing"]
+    assert (row["variant"], row["trials"]) == ("some", 4)
+    assert "| some " in results["table"]
+    assert "variant" not in results["rows"]["cross entropy"]
+    comparison.search(results, lambda: saves.append(1))
+    assert len(saves) == 8
+
+
+def test_dev_data_that_is_trained_on_is_held_back_in_the_search_alone(compare, task) -> None:
+    searched, whole = task.trained_on("dev", held_back=0.2), task.trained_on("dev")
+    assert [searched.num_examples(name) for name in ("train", "dev")] == [40, 10]
+    assert whole.num_examples("train") == 50
+    rows = [
+        PLAIN,
+        *(Row(data, CrossEntropy(), (0.1,), None, data) for data in ("dev", "train and dev")),
+    ]
+    comparison, results = compare(rows), fresh()
+    comparison.search(results, lambda: None)
+    # Ten images are held back, so that accuracies are tenths.
+    assert all(results["search"][data]["0.1"] * 10 % 1 < 1e-5 for data in ("dev",))
+    comparison.run(results, lambda: None)
+    for data in ("dev", "train and dev"):
+        row = results["rows"][data]
+        assert row["dev_error"] is None
+        assert not any("dev" in name for student in row["students"].values() for name in student)
+        assert row["difference"]["mean"] is not None
+    assert results["rows"]["cross entropy"]["dev_error"] is not None
+
+
+def test_the_noise_is_estimated_with_a_student_on_cross_entropy(compare, source) -> None:
+    noisy = Classification(
+        source,
+        logistic_regression,
+        ExpectedAccuracy(),
+        batch_size=8,
+        dev_size=50,
+        corruption=PairFlips([(0, 1)], 0.8),
+    )
+    corrected = Row("estimated", EstimatedForwardCorrection(), (0.1, 0.5))
+    comparison, results = compare([corrected, PLAIN], noisy, num_steps=100), fresh()
+    comparison.search(results, lambda: None)
+    (matrix,) = results["estimates"].values()
+    np.testing.assert_allclose(np.sum(matrix, axis=1), 1, atol=1e-5)
+    assert matrix[0][1] > 0.5
+    assert max(matrix[1][0], matrix[2][0], matrix[2][1]) < 0.3
+    comparison.run(results, lambda: None)
+    on_dev = lambda name: max(results["search"][name].values())
+    assert on_dev("estimated") > on_dev("cross entropy")
+    # Another process goes on with the same estimate.
+    again = compare([corrected, PLAIN], noisy, num_steps=100)
+    kept = {**results, "rows": {}}
+    again.run(kept, lambda: None)
+    assert kept["rows"]["estimated"]["test_error"] == results["rows"]["estimated"]["test_error"]
+
+
+def test_an_estimate_needs_a_row_of_cross_entropy(compare) -> None:
+    with pytest.raises(ValueError, match="Row 'x' is estimated .* add a row with loss"):
+        compare([Row("x", EstimatedForwardCorrection(), (0.1,))])

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
+from tf_l2t.teachers import fixed_teacher
+from tf_l2t.training.estimated import EstimatedForwardCorrection
+from tf_l2t.training.rows import Row
+
+
+@pytest.mark.parametrize("rates", [(), (0.1, 0.0), (-1.0,)])
+def test_rows_need_positive_learning_rates(rates) -> None:
+    with pytest.raises(ValueError, match="Row 'x': learning_rates"):
+        Row("x", CrossEntropy(), rates)
+
+
+def test_every_variant_is_tried_at_every_rate() -> None:
+    losses = {"a": LabelSmoothing(epsilon=0.1), "b": LabelSmoothing(epsilon=0.2)}
+    row = Row("x", losses, (0.1, 0.25))
+    assert [trial.name for trial in row.trials] == ["a, 0.1", "a, 0.25", "b, 0.1", "b, 0.25"]
+    assert row.variants["b"] == (losses["b"], None)
+    plain = Row("x", CrossEntropy(), (0.1,))
+    assert [(trial.name, trial.variant) for trial in plain.trials] == [("0.1", "")]
+    taught = Row("x", DynamicBilinear(), (0.1,), {"low": fixed_teacher, "high": fixed_teacher})
+    assert [trial.variant for trial in taught.trials] == ["low", "high"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trained_on": "test"}, "trained_on must be one of"),
+        ({"loss": {}}, "loss is empty"),
+        ({"teacher": {}}, "teacher is empty"),
+        ({"loss": {"a": CrossEntropy()}, "teacher": {"b": fixed_teacher}}, "not both be several"),
+    ],
+)
+def test_rows_that_make_no_sense_are_refused(settings, message) -> None:
+    with pytest.raises(ValueError, match=f"Row 'x': .*{message}"):
+        Row(**{"name": "x", "loss": CrossEntropy(), "learning_rates": (0.1,), **settings})
+
+
+def test_the_estimate_is_what_the_student_says_of_each_class() -> None:
+    said = [[0.6, 0.4, 0.0], [0.0, 0.0, 0.0], [0.1, 0.1, 0.8]]
+    loss = EstimatedForwardCorrection()(np.array(said))
+    # No dev image is of class 1.
+    expected = [said[0], [0, 1, 0], said[2]]
+    np.testing.assert_allclose(loss.transition_matrix, expected, atol=1e-7)
+    assert EstimatedForwardCorrection().describe() == {"name": "EstimatedForwardCorrection"}

@@ -1,0 +1,50 @@
+"""Losses that need an estimate before anything can be trained with them."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import gin
+import numpy as np
+
+from tf_l2t.losses.base import Loss
+from tf_l2t.losses.forward_correction import ForwardCorrection
+
+
+class EstimatedLoss(abc.ABC):
+    """Makes a loss of what a student, trained on cross entropy before, makes of the dev data."""
+
+    @abc.abstractmethod
+    def __call__(self, mean_probabilities: np.ndarray) -> Loss:
+        """Returns the loss.
+
+        Args:
+            mean_probabilities: [C, C], in row i the mean probabilities that the student gives to
+                the dev examples of class i.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Returns name and arguments, as results.json says them."""
+        return {"name": type(self).__name__, **vars(self)}
+
+
+@gin.register(module="tf_l2t")
+class EstimatedForwardCorrection(EstimatedLoss):
+    """Forward correction with the transition matrix that a noisy student shows on clean dev data.
+
+        T̂[i, j] = mean of p_j(x) over the dev images x of class i
+
+    A student that was trained on the noisy labels predicts the label that an image would be given,
+    so that its mean predictions on images whose class is known are the flips.
+
+    Hendrycks et al. (NeurIPS 2018), "Using Trusted Data to Train Deep Networks on Labels Corrupted
+    by Severe Noise" (gold loss correction), equation (2).
+    """
+
+    def __call__(self, mean_probabilities: np.ndarray) -> ForwardCorrection:
+        """Returns forward correction; a class without dev images is taken to keep its labels."""
+        matrix = np.asarray(mean_probabilities, float)
+        empty = matrix.sum(axis=1) == 0
+        matrix[empty] = np.eye(len(matrix))[empty]
+        return ForwardCorrection(matrix / matrix.sum(axis=1, keepdims=True))
