@@ -11,7 +11,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tf_l2t.data import embedded_mnist, read_idx
+from tf_l2t.data import embedded_mnist, idx_images, read_idx
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 RAW = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 4) + ARRAY.tobytes()
@@ -137,3 +137,17 @@ def test_damaged_embedded_mnist(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
     with pytest.raises(ValueError, match=r"t10k-labels-idx1-ubyte\.gz has the SHA-256.*reinstall"):
         embedded_mnist()
+
+
+def test_other_data_sets_in_the_files_of_mnist(tmp_path):
+    """Such as Fashion-MNIST."""
+    folder = importlib.resources.files("tf_l2t.data") / "embedded" / "mnist"
+    for path in folder.iterdir():
+        if path.name.endswith(".gz"):
+            shutil.copy(path, tmp_path)
+    source, names = embedded_mnist(), [f"digit {k}" for k in range(10)]
+    same = idx_images(tmp_path, "again", names)
+    assert (same.digest, same.name, same.class_names[3]) == (source.digest, "again", "digit 3")
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(ValueError, match="t10k-labels-idx1-ubyte.gz cannot be read"):
+        idx_images(tmp_path, "again")

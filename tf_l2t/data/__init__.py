@@ -10,7 +10,7 @@ from tf_l2t.data.corruptions import (
     UniformFlips,
 )
 from tf_l2t.data.idx import read_idx
-from tf_l2t.data.mnist import embedded_mnist
+from tf_l2t.data.mnist import embedded_mnist, idx_images
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
@@ -30,6 +30,7 @@ __all__ = [
     "arrays",
     "embedded_mnist",
     "gather",
+    "idx_images",
     "read_idx",
     "split",
     "tfds_images",

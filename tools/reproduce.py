@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Makes the tables of results/ from nothing, and goes on after an interruption.
+
+    tools/reproduce.py --table 1
+    tools/reproduce.py --table noisy
+
+Every run is a command of the package, `python -m tf_l2t.train` or `compare`, in a directory of its
+own under --runs, and goes on from where it was interrupted. As many run side by side as there are
+cores, each pinned to one: that is faster than one after the other on all. At the end, and with
+--report at any time, results/table_NAME.json holds the numbers, configuration and command of every
+run that is complete, results/table_NAME.md the Markdown, and results/table_NAME.png the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tables import TABLES, Run, Table, write_figure  # noqa: E402
+
+from tf_l2t.runtime.files import write_json, write_text  # noqa: E402
+
+# Of each student; curves that the figures of a run show, and that would fill the repository.
+_CURVES = (
+    "training_loss",
+    "segment_starts",
+    "observed_training_accuracy",
+    "observed_dev_accuracy",
+)
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Parses the options."""
+    summary, _, details = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--table", required=True, choices=list(TABLES), help="which table")
+    add("--runs", type=pathlib.Path, default=pathlib.Path("runs/tables"), help="(%(default)s)")
+    add("--results", type=pathlib.Path, default=ROOT / "results", help="(results/)")
+    add("--jobs", type=int, default=len(_cores()), help="runs side by side (default %(default)s)")
+    add("--only", nargs="+", metavar="RUN", help="these runs alone; the table has what is there")
+    add("--keep", action="store_true", help="don't repeat runs that results/ has, command for word")
+    add("--report", action="store_true", help="run nothing, write what is complete")
+    args = parser.parse_args(argv)
+    names = [run.name for run in TABLES[args.table].runs]
+    if unknown := sorted({*(args.only or ())} - {*names}):
+        parser.error(f"--only: there is no run {unknown}; table {args.table} has {names}")
+    if args.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {args.jobs}")
+    return args
+
+
+def main(argv: Sequence[str]) -> int:
+    """Makes a table; returns 0 if all of its runs are complete, else 1, or 130 if interrupted."""
+    args = arguments(argv)
+    table = TABLES[args.table]
+    runs = args.runs / args.table
+    record = args.results / f"table_{args.table}.json"
+    kept = json.loads(record.read_text())["runs"] if record.exists() else {}
+    # What is left of earlier commands is no part of this table.
+    kept = {
+        run.name: kept[run.name]
+        for run in table.runs
+        if run.name in kept and kept[run.name]["command"] == _command(run, args.runs)
+    }
+    todo = [run for run in table.runs if not args.only or run.name in args.only]
+    if args.keep:
+        todo = [run for run in todo if run.name not in kept]
+    code = 0
+    try:
+        if not args.report:
+            code = _run_all(todo, args, runs)
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        code = 130
+    found = {run.name: _collect(run, args.runs, runs / run.name) for run in table.runs}
+    found = {name: result or kept.get(name) for name, result in found.items()}
+    _report(table, {name: result for name, result in found.items() if result}, record)
+    missing = [name for name, result in found.items() if not result]
+    if missing:
+        print(f"Not complete: {', '.join(missing)}")
+    return code or int(bool(missing))
+
+
+def _cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+
+
+def _command(run: Run, runs: pathlib.Path) -> str:
+    return shlex.join(["python", "-m", f"tf_l2t.{run.program}", *run.command(runs)])
+
+
+def _run_all(todo: list[Run], args: argparse.Namespace, runs: pathlib.Path) -> int:
+    """Runs side by side, each on a core of its own; returns 1 if one of them failed."""
+    runs.mkdir(parents=True, exist_ok=True)
+    cores, waiting, failed = _cores(), list(todo), False
+    free = [cores[k % len(cores)] for k in range(args.jobs)]
+    working: dict[subprocess.Popen, tuple[Run, int, float]] = {}
+    try:
+        while waiting or working:
+            while waiting and free:
+                run, core = waiting.pop(0), free.pop(0)
+                working[_start(run, args, runs, core)] = (run, core, time.monotonic())
+                print(f"{run.name}: started; {runs / run.name}.log tells how far it is", flush=True)
+            time.sleep(0.2)
+            for process in [each for each in working if each.poll() is not None]:
+                run, core, start = working.pop(process)
+                free.append(core)
+                minutes = (time.monotonic() - start) / 60
+                how = "done" if process.returncode == 0 else f"failed, code {process.returncode}"
+                print(f"{run.name}: {how} after {minutes:.1f} minutes", flush=True)
+                failed |= process.returncode != 0
+    finally:
+        for process in working:
+            process.send_signal(signal.SIGINT)
+        for process in working:
+            process.wait()
+    return int(failed)
+
+
+def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", f"tf_l2t.{run.program}", *run.command(args.runs)]
+    pinned = args.jobs > 1 and hasattr(os, "sched_setaffinity")
+    with open(runs / f"{run.name}.log", "a") as log:
+        return subprocess.Popen(
+            [*command, f"--run_dir={runs / run.name}"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # Ctrl-C reaches the runs once, from here.
+            start_new_session=True,
+            preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if pinned else None,
+        )
+
+
+def _collect(run: Run, all_runs: pathlib.Path, directory: pathlib.Path) -> dict[str, Any] | None:
+    """Returns what the table keeps of a run, None if that is not complete."""
+    path = directory / "results.json"
+    results = json.loads(path.read_text()) if path.exists() else {}
+    if results.get("status") != "complete":
+        return None
+    for row in results["rows"].values():
+        for student in row["students"].values():
+            for curve in _CURVES:
+                student.pop(curve, None)
+    results = {k: v for k, v in results.items() if k not in ("table", "checksum")}
+    config = (directory / "config.gin").read_text()
+    return {"command": _command(run, all_runs), "config": config, **results}
+
+
+def _report(table: Table, found: dict[str, Any], record: pathlib.Path) -> None:
+    if not found:
+        return
+    markdown = table.markdown(found)
+    write_json(record, {"runs": found})
+    write_text(record.with_suffix(".md"), markdown + "\n")
+    if table.figure:
+        write_figure(table, found, record.with_suffix(".png"))
+    print(f"\n{markdown}\n\n{record}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
