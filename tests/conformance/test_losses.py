@@ -16,6 +16,7 @@ from tf_l2t.losses import (
     TAUGHT_LOSSES,
     CrossEntropy,
     DynamicBilinear,
+    DynamicForwardCorrection,
     ForwardCorrection,
     GeneralizedCrossEntropy,
     LabelSmoothing,
@@ -37,6 +38,7 @@ LOSSES = [
     SmoothZeroOne(sharpness=1.0),
     DynamicBilinear(),
     DynamicBilinear(bias=True),
+    DynamicForwardCorrection(),
     LargeMarginSoftmax(),
     *(LargeMarginSoftmax(margin=margin, annealing_base=0.5) for margin in (1, 2, 3, 4)),
 ]

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_l2t.losses import CrossEntropy, ForwardCorrection, GeneralizedCrossEntropy
+from tf_l2t.losses import (
+    CrossEntropy,
+    DynamicForwardCorrection,
+    ForwardCorrection,
+    GeneralizedCrossEntropy,
+)
 from tf_l2t.types import Outputs
 
 LOGITS = tf.constant([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 1.0, 1.5]])
@@ -56,3 +61,21 @@ def test_the_transition_matrix_is_checked(matrix, message) -> None:
 def test_a_matrix_of_other_classes_is_refused() -> None:
     with pytest.raises(ValueError, match="for 2 classes, and the student has 3"):
         ForwardCorrection(np.eye(2))(Outputs(LOGITS), TARGETS, {})
+
+
+def test_the_taught_correction_is_the_correction_of_its_matrix() -> None:
+    phi = tf.constant([[2.0, 0.5, -1.0], [0.0, 6.0, 0.0], [0.0, 0.0, 0.0]])
+    taught = DynamicForwardCorrection()(Outputs(LOGITS), TARGETS, {"phi": phi})
+    fixed = ForwardCorrection(tf.nn.softmax(phi).numpy())(Outputs(LOGITS), TARGETS, {})
+    np.testing.assert_allclose(taught, fixed, rtol=1e-5)
+    sure = DynamicForwardCorrection()(Outputs(LOGITS), TARGETS, {"phi": 50 * tf.eye(3)})
+    np.testing.assert_allclose(sure, CrossEntropy()(Outputs(LOGITS), TARGETS, {}), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "message"),
+    [({}, r"coefficients\['phi'\] is missing"), ({"phi": tf.eye(2)}, r"must have shape \[3, 3\]")],
+)
+def test_coefficients_are_checked(coefficients, message) -> None:
+    with pytest.raises(ValueError, match=f"DynamicForwardCorrection: .*{message}"):
+        DynamicForwardCorrection()(Outputs(LOGITS), TARGETS, coefficients)

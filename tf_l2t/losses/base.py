@@ -46,3 +46,27 @@ class Loss(abc.ABC):
     def arguments(self) -> dict[str, Any]:
         """Returns what the constructor was given, so that `type(self)(**arguments)` equals self."""
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+
+def coefficient(loss: Loss, name: str, coefficients: Nest, logits: tf.Tensor) -> tf.Tensor:
+    """Returns a coefficient of a taught loss, checked, in the dtype of the logits.
+
+    Raises:
+        ValueError: if it is missing, or its shape is not that of the logits' classes.
+    """
+    classes = logits.shape[-1]
+    owner = type(loss).__name__
+    shape = loss.coefficient_shapes(classes)[name]
+    if name not in coefficients:
+        raise ValueError(
+            f"{owner}: coefficients[{name!r}] is missing, got {sorted(coefficients)}; "
+            f"let a teacher set the shapes of coefficient_shapes({classes})."
+        )
+    value = tf.cast(coefficients[name], logits.dtype)
+    if not value.shape.is_compatible_with(shape):
+        raise ValueError(
+            f"{owner}: coefficients[{name!r}] must have shape {list(shape)} for logits "
+            f"of {classes} classes, got {value.shape}; build the teacher for as many classes "
+            "as the student has."
+        )
+    return value

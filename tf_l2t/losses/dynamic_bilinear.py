@@ -5,7 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from tf_l2t.losses.base import Loss
+from tf_l2t.losses.base import Loss, coefficient
 from tf_l2t.measures.log_probabilities import log_probabilities
 from tf_l2t.types import Nest, Outputs
 
@@ -49,27 +49,10 @@ class DynamicBilinear(Loss):
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch], in (-1, 0); coefficients are Φ and b."""
         logits = outputs.logits
-        phi = self._coefficient("phi", coefficients, logits)
+        phi = coefficient(self, "phi", coefficients, logits)
         # A gather and not a product with a one-hot: TF32 would round Φ.
         rows = tf.gather(phi, targets)
         score = tf.reduce_sum(rows * log_probabilities(logits), axis=-1)
         if self.bias:
-            score += self._coefficient("bias", coefficients, logits)
+            score += coefficient(self, "bias", coefficients, logits)
         return -tf.sigmoid(score)
-
-    def _coefficient(self, name: str, coefficients: Nest, logits: tf.Tensor) -> tf.Tensor:
-        classes = logits.shape[-1]
-        shape = self.coefficient_shapes(classes)[name]
-        if name not in coefficients:
-            raise ValueError(
-                f"DynamicBilinear: coefficients[{name!r}] is missing, got {sorted(coefficients)}; "
-                f"let a teacher set the shapes of coefficient_shapes({classes})."
-            )
-        value = tf.cast(coefficients[name], logits.dtype)
-        if not value.shape.is_compatible_with(shape):
-            raise ValueError(
-                f"DynamicBilinear: coefficients[{name!r}] must have shape {list(shape)} for logits "
-                f"of {classes} classes, got {value.shape}; build the teacher for as many classes "
-                "as the student has."
-            )
-        return value

@@ -11,7 +11,11 @@ from tf_l2t.runtime.heat_map import Scale, draw_heat_map
 
 
 def noise(
-    figure: Figure, labels_of_class: np.ndarray, matrix: np.ndarray, names: Sequence[str]
+    figure: Figure,
+    labels_of_class: np.ndarray,
+    matrix: np.ndarray,
+    names: Sequence[str],
+    probabilities: bool = False,
 ) -> None:
     """Draws which labels the classes were given, and beside it the learned Φ.
 
@@ -20,6 +24,8 @@ def noise(
         labels_of_class: part of the training examples of class i with the label j, [C, C].
         matrix: Φ at the end of a student, [C, C]; row i is the label that a student was shown.
         names: of the classes.
+        probabilities: whether the rows of `matrix` are true classes and P(label j | class i), what
+            softmax makes of Φ in `DynamicForwardCorrection`.
     """
     figure.set_size_inches(11, 4.9)
     left, right = figure.subplots(1, 2)
@@ -29,9 +35,15 @@ def noise(
     left.set_title("applied: part of class i's examples with the label j")
     left.set_xlabel(left.get_xlabel().replace("class j", "label j"))
     figure.colorbar(image, ax=left, label="wrong labels; in grey cells right ones")
-    image = draw_heat_map(figure, right, matrix, names)
-    right.set_title("learned, and not told of it: Φ(i, j) at a student's end")
-    right.set_ylabel("label i")
-    figure.colorbar(image, ax=right, label="Φ(i, j), j ≠ i; in grey cells Φ(i, i)")
+    if probabilities:
+        image = draw_heat_map(figure, right, matrix, names, scale, "Reds")
+        right.set_title("learned, and not told of it: T(i, j) at a student's end")
+        right.set_xlabel(left.get_xlabel())
+        figure.colorbar(image, ax=right, label="T(i, j), j ≠ i; in grey cells T(i, i)")
+    else:
+        image = draw_heat_map(figure, right, matrix, names)
+        right.set_title("learned, and not told of it: Φ(i, j) at a student's end")
+        right.set_ylabel("label i")
+        figure.colorbar(image, ax=right, label="Φ(i, j), j ≠ i; in grey cells Φ(i, i)")
     for axes in (left, right):
         axes.spines[:].set_visible(True)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.special
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -107,7 +108,9 @@ def _of_student(
     }
     if labels_of_class is not None:
         applied = np.array(labels_of_class)
-        figures["noise"] = lambda figure: noise(figure, applied, matrices[-1], names)
+        matrix, forward = matrices[-1], loss == "DynamicForwardCorrection"
+        learned = scipy.special.softmax(matrix, axis=1) if forward else matrix
+        figures["noise"] = lambda figure: noise(figure, applied, learned, names, forward)
     beside = [(i, j) for i, j in pairs if i != j]
     if loss in (None, "DynamicBilinear") and beside:
         bias = student.told.get("bias")

@@ -1,0 +1,52 @@
+"""Forward correction whose transition matrix a teacher sets."""
+
+from __future__ import annotations
+
+import gin
+import tensorflow as tf
+
+from tf_l2t.losses.base import Loss, coefficient
+from tf_l2t.measures.log_probabilities import FLOOR, log_probabilities
+from tf_l2t.types import Nest, Outputs
+
+
+@gin.register(module="tf_l2t")
+class DynamicForwardCorrection(Loss):
+    """A taught loss: cross entropy through noise that a teacher makes out.
+
+        l_Φ(p, y) = -log Σ_i p_i T[i, y],    T[i, ·] = softmax(Φ[i, ·])
+
+    T[i, j] stands for P(label j | class i). The teacher is not told what the noise is: it finds
+    the matrix whose students do best on clean dev data. With Φ = d·I, d large, the loss is cross
+    entropy, and it takes the same learning rates. Unlike `DynamicBilinear` it is bounded below for
+    any Φ, which keeps students away from the edge of stability.
+
+    Raises:
+        ValueError: when called, if Φ is missing or its shape is not that of the logits' classes.
+
+    Example:
+        >>> outputs = Outputs(tf.constant([[0.0, 0.0]]))
+        >>> loss = DynamicForwardCorrection()
+        >>> loss(outputs, tf.constant([1]), {"phi": 5.0 * tf.eye(2)})  # [0.693]
+
+    The loss is that of Patrini et al. (CVPR 2017), theorem 2, with the matrix set as the
+    coefficients of L2T-DLF (Wu et al., NeurIPS 2018) are.
+    """
+
+    formula = (
+        "l(p, y) = -log sum_i p_i T[i, y]; T[i, j] = softmax over j of phi[i, j]; p = "
+        "softmax(logits); y is the label"
+    )
+
+    def coefficient_shapes(self, num_classes: int) -> dict[str, tuple[int, ...]]:
+        """Returns {"phi": (C, C)}."""
+        return {"phi": (num_classes, num_classes)}
+
+    def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
+        """Returns the loss of every example, [batch], ≥ 0; the coefficient is Φ."""
+        logits = outputs.logits
+        phi = coefficient(self, "phi", coefficients, logits)
+        of_label = tf.gather(tf.transpose(tf.nn.log_softmax(phi)), targets)
+        return -tf.maximum(
+            tf.reduce_logsumexp(log_probabilities(logits) + of_label, axis=-1), FLOOR
+        )
