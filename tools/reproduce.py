@@ -3,6 +3,7 @@
 
     tools/reproduce.py --table 1
     tools/reproduce.py --table noisy
+    tools/reproduce.py --table transfer   # takes the teachers that the others left under --runs
 
 Every run is a command of the package, `python -m tf_l2t.train` or `compare`, in a directory of its
 own under --runs, and goes on from where it was interrupted. As many run side by side as there are
@@ -166,11 +167,12 @@ def _collect(run: Run, all_runs: pathlib.Path, directory: pathlib.Path) -> dict[
 def _report(table: Table, found: dict[str, Any], record: pathlib.Path) -> None:
     if not found:
         return
-    markdown = table.markdown(found)
+    settings = table.settings(found)
+    markdown = table.markdown(settings)
     write_json(record, {"runs": found})
     write_text(record.with_suffix(".md"), markdown + "\n")
     if table.figure:
-        write_figure(table, found, record.with_suffix(".png"))
+        write_figure(table, settings, record.with_suffix(".png"))
     print(f"\n{markdown}\n\n{record}")
 
 

@@ -13,8 +13,11 @@ from matplotlib.figure import Figure
 from tf_l2t.plots.style import COLOURS, LINES, STYLE, logarithmic
 from tf_l2t.training.statistics import paired_difference
 
-TAUGHT, STATIC = "taught", "taught, static"
-ORACLE = "forward correction (oracle)"
+TAUGHT = "taught"
+Rows = Mapping[str, Mapping[str, Any]]
+"""The rows of results.json by their names."""
+Results = Mapping[str, Mapping[str, Any]]
+"""What is kept of each run, by its name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,17 +26,21 @@ class Run:
 
     Attributes:
         name: of its directory.
+        setting: what its rows are compared within; several runs may share one.
         program: "train" or "compare".
         gin_file: its configuration.
         bindings: more of it.
-        teacher: name of the run, as TABLE/NAME, whose teacher it takes.
+        teacher: the run, as TABLE/NAME, whose teacher it takes.
+        taught: what the table calls its taught row.
     """
 
     name: str
+    setting: str
     program: str
     gin_file: str
     bindings: tuple[str, ...] = ()
     teacher: str | None = None
+    taught: str = TAUGHT
 
     def command(self, runs: pathlib.Path) -> list[str]:
         """Returns the arguments after `python -m tf_l2t.PROGRAM`, but for --run_dir."""
@@ -50,53 +57,37 @@ class Table:
 
     Attributes:
         runs: in the order that they are started in.
-        markdown: results of the runs that are complete, by name -> Markdown.
+        markdown: rows of each setting -> Markdown.
         figure: draws them; None for no figure.
     """
 
     runs: tuple[Run, ...]
-    markdown: Callable[[Mapping[str, Any]], str]
-    figure: Callable[[Figure, Mapping[str, Any]], None] | None = None
+    markdown: Callable[[Mapping[str, Rows]], str]
+    figure: Callable[[Figure, Mapping[str, Rows]], None] | None = None
+
+    def settings(self, results: Results) -> dict[str, dict[str, Any]]:
+        """Returns the rows of each setting, by the results of the runs that are complete."""
+        settings: dict[str, dict[str, Any]] = {}
+        for run in self.runs:
+            for name, row in results.get(run.name, {}).get("rows", {}).items():
+                rows = settings.setdefault(run.setting, {})
+                rows[run.taught if name == TAUGHT else name] = row
+        return settings
 
 
-Results = Mapping[str, Mapping[str, Any]]
-NO_ROWS = "Experiment.rows = []"
-STUDENTS = {"lenet": "LeNet", "mlp": "Perceptron 784-500-10"}
-
-
-def _table1_runs() -> Iterable[Run]:
-    for student in ("mlp", "lenet"):
-        file = f"gin/tables/{student}.gin"
-        one_key = "attention_teacher.num_keys = 1"
-        yield Run(f"{student}-fixed", "compare", file)
-        yield Run(f"{student}-taught", "train", file, (NO_ROWS,))
-        yield Run(f"{student}-static", "train", file, (NO_ROWS, one_key))
-
-
-def table1(results: Results) -> str:
-    """Returns Table 1: a table for each student, tested against the fixed loss that dev prefers."""
+def apart(settings: Mapping[str, Rows]) -> str:
+    """Returns a table for each setting, tested against the fixed loss that dev prefers."""
     return "\n\n".join(
-        f"{title}\n\n{_compared(rows, _best_fixed(rows))}"
-        for student, title in STUDENTS.items()
-        if (rows := _rows_of(student, results))
+        f"{setting}\n\n{_compared(rows, _best_fixed(rows))}" for setting, rows in settings.items()
     )
 
 
-def _rows_of(student: str, results: Results) -> dict[str, Any]:
-    names = {"fixed": None, "static": STATIC, "taught": TAUGHT}
-    return {
-        new or name: row
-        for part, new in names.items()
-        for name, row in results.get(f"{student}-{part}", {}).get("rows", {}).items()
-    }
-
-
-def _best_fixed(rows: Mapping[str, Any]) -> str | None:
-    fixed = [name for name in rows if name not in (TAUGHT, STATIC)]
+def _best_fixed(rows: Rows) -> str | None:
+    fixed = [name for name in rows if not name.startswith(TAUGHT)]
     return min(fixed, key=lambda name: rows[name]["dev_error"]["mean"], default=None)
 
 
-def _compared(rows: Mapping[str, Any], baseline: str | None) -> str:
+def _compared(rows: Rows, baseline: str | None) -> str:
     header = ["loss", "test error %", "dev error %"]
     header += [f"minus {baseline}", "95 % interval", "p"] if baseline else []
     lines = [[*header, "chosen on dev", "seconds a student"]]
@@ -116,81 +107,63 @@ def _compared(rows: Mapping[str, Any], baseline: str | None) -> str:
     return _markdown(lines)
 
 
-def _noisy_runs() -> Iterable[Run]:
-    settings = [(45, 5000), (45, 1000), (45, 500), (45, 100), (20, 5000), (0, 5000)]
-    for noise, dev in settings:
-        bindings = (f"NOISE = {noise / 100}", f"DEV_SIZE = {dev}")
-        yield Run(f"noise{noise}-dev{dev}", "train", "gin/tables/noisy.gin", bindings)
-
-
-def noisy(results: Results) -> str:
-    """Returns the table of wrong labels: test errors, then the taught row against each other."""
-    names = list(dict.fromkeys(name for found in results.values() for name in found["rows"]))
-    settings = {
-        name: f"{found['data']['corruption']['rate']:.0%} noise, "
-        f"{found['data']['examples']['dev']:,} dev"
-        for name, found in results.items()
-    }
-    errors = [["test error %", *settings.values()]]
-    against = [["taught minus …, with 95 % interval", *settings.values()]]
-    for row in names:
-        shown = [found["rows"].get(row) for found in results.values()]
-        errors.append([row, *(_percent(cell["test_error"]) if cell else "" for cell in shown)])
-        if row != TAUGHT:
-            cells = []
-            for cell, found in zip(shown, results.values(), strict=True):
-                difference = _difference(found["rows"][TAUGHT], cell) if cell else None
-                cells.append(" ".join(_tested(difference)[:2]))
-            against.append([row, *cells])
+def side_by_side(settings: Mapping[str, Rows]) -> str:
+    """Returns one table of all settings, and what the taught row is better by than each other."""
+    names = list(dict.fromkeys(name for rows in settings.values() for name in rows))
+    errors = [["test error %", *settings]]
+    against = [["taught minus …, 95 % interval", *settings]]
+    for name in names:
+        cells = [rows.get(name) for rows in settings.values()]
+        errors.append([name, *(_percent(cell["test_error"]) if cell else "" for cell in cells)])
+        if name != TAUGHT:
+            pairs = zip(cells, settings.values(), strict=True)
+            found = [
+                _difference(rows[TAUGHT], cell) if cell and TAUGHT in rows else None
+                for cell, rows in pairs
+            ]
+            against.append([name, *(" ".join(_tested(each)[:2]).strip() for each in found)])
     return f"{_markdown(errors)}\n\n{_markdown(against)}"
 
 
-def noisy_figure(figure: Figure, results: Results) -> None:
+def noisy_figure(figure: Figure, settings: Mapping[str, Rows]) -> None:
     """Draws the test error over the number of clean dev images, and over the noise."""
-    figure.set_size_inches(9.6, 4.2)
+    figure.set_size_inches(10.5, 4.4)
     left, right = figure.subplots(1, 2, sharey=True)
-    settings = {
-        name: (found["data"]["examples"]["dev"], found["data"]["corruption"]["rate"])
-        for name, found in results.items()
-    }
-    most, worst = (max(values) for values in zip(*settings.values(), strict=True))
-    names = list(dict.fromkeys(name for found in results.values() for name in found["rows"]))
-    for axes, coordinate, fixed in ((left, 0, (1, worst)), (right, 1, (0, most))):
-        chosen = sorted(
-            (setting[coordinate], name)
-            for name, setting in settings.items()
-            if setting[fixed[0]] == fixed[1]
-        )
-        for k, row in enumerate(names):
-            cells = [(x, results[run]["rows"][row]["test_error"]) for x, run in chosen]
+    by_dev = [(dev, _noisy_setting(45, dev)) for dev in (100, 500, 1000, 5000)]
+    by_noise = [(noise, _noisy_setting(noise, 5000)) for noise in (0, 20, 45)]
+    names = list(dict.fromkeys(name for rows in settings.values() for name in rows))
+    for axes, places in ((left, by_dev), (right, by_noise)):
+        for k, name in enumerate(names):
+            found = [(x, settings.get(key, {}).get(name)) for x, key in places]
+            cells = [(x, row["test_error"]) for x, row in found if row]
             axes.errorbar(
-                [100 * x if coordinate else x for x, _ in cells],
+                [x for x, _ in cells],
                 [100 * cell["mean"] for _, cell in cells],
                 [100 * (cell["standard_error"] or 0) for _, cell in cells],
                 color=COLOURS[k % len(COLOURS)],
-                linestyle=LINES[k // len(COLOURS)] if row != TAUGHT else "-",
-                linewidth=2.5 if row == TAUGHT else 1.2,
+                linestyle=LINES[k // len(COLOURS) % len(LINES)],
+                linewidth=2.5 if name == TAUGHT else 1.2,
                 marker="o",
                 markersize=4,
-                label=row,
+                label=name,
             )
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
     logarithmic(left.yaxis)
     left.set_xscale("log")
     logarithmic(left.xaxis)
-    left.set_xlabel(f"clean dev images ({worst:.0%} flips)")
+    left.set_xlabel("clean dev images, at 45 % flips")
     left.set_ylabel("test error, %")
-    right.set_xlabel(f"labels that are flipped in the five pairs, % ({most:,} dev images)")
+    right.set_xlabel("flips within the five pairs, %, with 5,000 clean dev images")
     figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
 
 
-def write_figure(table: Table, results: Results, path: pathlib.Path) -> None:
+def write_figure(table: Table, settings: Mapping[str, Rows], path: pathlib.Path) -> None:
     """Draws the figure of a table, in the style of the package."""
     assert table.figure is not None
     with mpl.rc_context(STYLE):
         figure = Figure(layout="constrained")
-        table.figure(figure, results)
+        table.figure(figure, settings)
         figure.savefig(path)
 
 
@@ -229,7 +202,59 @@ def _markdown(lines: list[list[str]]) -> str:
     )
 
 
+_NO_ROWS = "Experiment.rows = []"
+
+
+def _table1_runs() -> Iterable[Run]:
+    for student, title in (("mlp", "Perceptron 784-500-10"), ("lenet", "LeNet")):
+        file = f"gin/tables/{student}.gin"
+        blind = (_NO_ROWS, "attention_teacher.num_keys = 1")
+        yield Run(f"{student}-fixed", title, "compare", file)
+        yield Run(f"{student}-taught", title, "train", file, (_NO_ROWS,))
+        yield Run(f"{student}-static", title, "train", file, blind, taught="taught, static")
+
+
+def _noisy_setting(noise: int, dev: int) -> str:
+    return f"{noise} % flips, {dev:,} dev"
+
+
+def _noisy_runs() -> Iterable[Run]:
+    for noise, dev in ((45, 5000), (45, 1000), (45, 500), (45, 100), (20, 5000), (0, 5000)):
+        setting = _noisy_setting(noise, dev)
+        bindings = (f"NOISE = {noise / 100}", f"DEV_SIZE = {dev}")
+        yield Run(f"noise{noise}-dev{dev}", setting, "train", "gin/tables/noisy.gin", bindings)
+    yield Run(
+        "bilinear",
+        _noisy_setting(45, 5000),
+        "train",
+        "gin/tables/noisy_bilinear.gin",
+        taught="taught, bilinear",
+    )
+
+
+def _transfer_runs() -> Iterable[Run]:
+    clean, noise = "1/lenet-taught", "noisy/noise45-dev5000"
+    fashion = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
+    for teacher, kind, steps in ((clean, "clean", 8600), (noise, "noisy", 3200)):
+        for name, title, bindings in (
+            ("same", "as it learned, other seeds", ()),
+            ("perceptron", "a perceptron", ("STUDENT = @mlp",)),
+            ("shorter", f"{steps // 4:,} steps", (f"NUM_STEPS = {steps // 4}",)),
+            ("longer", f"{2 * steps:,} steps", (f"NUM_STEPS = {2 * steps}",)),
+            ("fashion", "Fashion-MNIST", fashion),
+        ):
+            yield Run(
+                f"{kind}-{name}",
+                f"{kind} labels, {title}",
+                "compare",
+                f"gin/tables/transfer_{kind}.gin",
+                bindings,
+                teacher,
+            )
+
+
 TABLES = {
-    "1": Table(tuple(_table1_runs()), table1),
-    "noisy": Table(tuple(_noisy_runs()), noisy, noisy_figure),
+    "1": Table(tuple(_table1_runs()), apart),
+    "noisy": Table(tuple(_noisy_runs()), side_by_side, noisy_figure),
+    "transfer": Table(tuple(_transfer_runs()), side_by_side),
 }

@@ -24,8 +24,9 @@ def make(tiny_gin, tmp_path, monkeypatch):
     """Runs a table of one small run, with further arguments and bindings."""
 
     def make(*arguments: str, bindings: tuple[str, ...] = ()) -> tuple[int, dict]:
-        run = Run("small", "train", str(tiny_gin), (*NOISE, *bindings))
-        table = Table((run,), tables.noisy, tables.noisy_figure)
+        setting = "45 % flips, 5,000 dev"
+        run = Run("small", setting, "train", str(tiny_gin), (*NOISE, *bindings))
+        table = Table((run,), tables.side_by_side, tables.noisy_figure)
         monkeypatch.setitem(reproduce.TABLES, "noisy", table)
         given = ["--table=noisy", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path}"]
         code = reproduce.main([*given, *arguments])
@@ -48,7 +49,7 @@ def test_a_table_is_made_and_goes_on(make, tmp_path, capsys) -> None:
     assert "test_accuracy" in student
     assert "training_loss" not in student
     markdown = (tmp_path / "table_noisy.md").read_text()
-    assert "45% noise, 5,000 dev" in markdown
+    assert "45 % flips, 5,000 dev" in markdown
     assert markdown.strip() in capsys.readouterr().out
     assert (tmp_path / "table_noisy.png").stat().st_size > 10_000
     # What is complete is not trained again.
@@ -107,11 +108,13 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
         "mlp-taught": {"rows": {"taught": row([0.010, 0.011, 0.012], 0.01)}},
         "mlp-static": {"rows": {"taught": row([0.015, 0.014, 0.016], 0.01)}},
     }
-    text = tables.table1(results)
+    table = tables.TABLES["1"]
+    text = table.markdown(table.settings(results))
     assert "minus label smoothing" in text
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
     assert "| [-1.15, -0.65] |" in lines["taught"]
     assert "epsilon 0.1, rate 0.1" in lines["label smoothing"]
     assert set(lines) >= {"taught, static", "cross entropy"}
     # A part of it is there before the rest is.
-    assert "minus" not in tables.table1({"mlp-taught": results["mlp-taught"]})
+    part = table.settings({"mlp-taught": results["mlp-taught"]})
+    assert "minus" not in table.markdown(part)
