@@ -117,12 +117,24 @@ def test_the_tables_are_those_of_the_results(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["lenet_mnist", "mlp_mnist", "lenet_noisy_mnist", "paper/lenet_mnist", "paper/mlp_mnist"],
+    ("file", "name"),
+    [
+        ("lenet_mnist", "lenet_mnist"),
+        ("mlp_mnist", "mlp_mnist"),
+        ("lenet_noisy_mnist", "lenet_noisy_mnist"),
+        ("paper/lenet_mnist", "paper_lenet_mnist"),
+        ("paper/mlp_mnist", "paper_mlp_mnist"),
+        ("tables/mlp", "table1_mlp"),
+        ("tables/lenet", "table1_lenet"),
+        ("tables/noisy", "table_noisy"),
+        ("tables/noisy_bilinear", "table_noisy_bilinear"),
+        ("tables/transfer_clean", "transfer_clean"),
+        ("tables/transfer_noisy", "transfer_noisy"),
+    ],
 )
-def test_every_configuration_builds(name: str) -> None:
+def test_every_configuration_builds(file: str, name: str) -> None:
     register_gin_files()
     gin.clear_config()
-    gin.parse_config_file(f"gin/{name}.gin")
-    assert experiment.Experiment().name == name.replace("/", "_")
+    gin.parse_config_file(f"gin/{file}.gin")
+    assert experiment.Experiment().name == name
     gin.clear_config()
