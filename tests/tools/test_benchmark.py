@@ -143,7 +143,7 @@ def test_unknown_student():
     done = run("--student", "nobody")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "no student 'nobody'; there are lenet, logistic_regression, mlp" in done.stderr
+    assert "no student 'nobody'; there are densenet, lenet, logistic_regression, mlp" in done.stderr
     assert not done.stdout
 
 
