@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tf_l2t import experiment, losses, measures, students, teachers
-from tf_l2t.data import corruptions, embedded_mnist
+from tf_l2t.data import CropAndFlip, corruptions, embedded_mnist
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.strategy import Distribution
@@ -43,6 +43,7 @@ COMPONENTS = [
     corruptions.PairFlips,
     corruptions.UniformFlips,
     corruptions.LongTail,
+    CropAndFlip,
     losses.LabelSmoothing,
     losses.GeneralizedCrossEntropy,
     losses.ForwardCorrection,
