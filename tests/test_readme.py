@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tf_l2t import experiment, losses, measures, students, teachers
-from tf_l2t.data import corruptions, embedded_mnist
+from tf_l2t.data import CropAndFlip, corruptions, embedded_mnist
+from tf_l2t.differentiation import SGD, Adam
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.strategy import Distribution
@@ -28,6 +29,8 @@ COMPONENTS = [
     Classification,
     rollout.Budget,
     recipe.Recipe,
+    SGD,
+    Adam,
     Row,
     teacher_trainer.TeacherSchedule,
     trust_region.TrustRegion,
@@ -35,11 +38,15 @@ COMPONENTS = [
     Watch,
     students.mlp,
     students.lenet,
+    students.resnet,
+    students.wide_resnet,
+    students.densenet,
     teachers.attention_teacher,
     teachers.fixed_teacher,
     corruptions.PairFlips,
     corruptions.UniformFlips,
     corruptions.LongTail,
+    CropAndFlip,
     losses.LabelSmoothing,
     losses.GeneralizedCrossEntropy,
     losses.ForwardCorrection,
@@ -49,7 +56,14 @@ COMPONENTS = [
     measures.ExpectedAccuracy,
     measures.SmoothZeroOneAccuracy,
 ]
-GIVEN_BY_CODE = {"self", "input_shape", "num_classes", "coefficient_shapes", "num_features"}
+GIVEN_BY_CODE = {
+    "self",
+    "learning_rate",
+    "input_shape",
+    "num_classes",
+    "coefficient_shapes",
+    "num_features",
+}
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -40,3 +41,36 @@ def instance_of(owner: str, name: str, value: Any, kind: type) -> None:
             f"{owner}: {name} must be a {kind.__name__}, got {value!r}; in a gin file, bind it "
             "with brackets, as in @Name()."
         )
+
+
+def part(owner: str, name: str, value: float) -> float:
+    """Returns a part of a whole that leaves something.
+
+    Args:
+        owner: what the argument belongs to, for the message.
+        name: of the argument.
+        value: what was given.
+
+    Raises:
+        ValueError: if it is not in [0, 1).
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"{owner}: {name} must be in [0, 1), got {value}; it is a part, not a %.")
+    return float(value)
+
+
+def one_of(owner: str, name: str, value: Any, allowed: Sequence[str]) -> str:
+    """Returns one of some words.
+
+    Args:
+        owner: what the argument belongs to, for the message.
+        name: of the argument.
+        value: what was given.
+        allowed: the words.
+
+    Raises:
+        ValueError: for any other.
+    """
+    if value not in allowed:
+        raise ValueError(f"{owner}: {name} must be one of {', '.join(allowed)}, got {value!r}.")
+    return value

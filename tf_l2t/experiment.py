@@ -67,7 +67,7 @@ class Experiment:
         teacher_schedule: how long the teacher is trained.
         trust_region: the guard of its training.
         budget: how long every student of the table is trained.
-        recipe: how every student is optimised.
+        recipe: how every student is optimised whose row has no recipe of its own.
         learning_rates: peak learning rates of students to try for the taught loss.
         rows: what the taught students are compared with.
         teacher_task: the problem that the teacher learns on, if it is another one: of the same

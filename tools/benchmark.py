@@ -4,13 +4,14 @@
     tools/benchmark.py --student lenet --steps 50 --batch 64
     tools/benchmark.py --student lenet --steps 8600 --storage memory,recompute --repeats 1 --json
     tools/benchmark.py --student lenet --lengths 100,1000,8600 --repeats 3
+    tools/benchmark.py --student resnet --student_settings depth=20 --data cifar10 --batch 128
 
 A *teacher step* is the rollout of a student under a teacher (attention, bilinear loss), the
 gradient of the dev measure at its end, and the reverse pass. *Plain training* is the same number
 of steps on the same batches with cross entropy, nothing recorded; `keras.Model.fit` does it once
 more, called in the way that a short trial found fastest. Every update rule is SGD with momentum
-0.9, the data the MNIST digits of the package. Table to stdout; with --json one JSON object to
-stdout, and the table to stderr.
+0.9, the data the MNIST digits of the package or those of --data. Table to stdout; with --json one
+JSON object to stdout, and the table to stderr.
 
 What is timed. All is traced, compiled and run once before. The phases then take turns, each time
 with another one first, so that other work on the machine hits all alike: times are medians over
@@ -32,9 +33,7 @@ reason every one of several storage policies is measured in a new process.
 from __future__ import annotations
 
 import argparse
-import functools
 import gc
-import inspect
 import json
 import math
 import os
@@ -47,15 +46,15 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+import benchmark_options
 import measuring
 import tensorflow as tf
 from benchmark_report import PHASES, RATIOS, set_against_first, table
 
-from tf_l2t import SGD, students
-from tf_l2t.data import embedded_mnist, split
+from tf_l2t import SGD
+from tf_l2t.data import CropAndFlip, DatasetUnavailableError, split
 from tf_l2t.differentiation.hypergradient import RolloutResult
 from tf_l2t.differentiation.reverse import OuterGradient
-from tf_l2t.differentiation.trajectory import STORAGE_POLICIES
 from tf_l2t.losses import CrossEntropy, DynamicBilinear
 from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.runtime.run_directory import versions
@@ -73,12 +72,13 @@ class BenchmarkTask(Classification):
 
     def __init__(self, args: argparse.Namespace, build: Callable) -> None:
         super().__init__(
-            embedded_mnist(),
+            benchmark_options.SOURCES[args.data](),
             build,
             ExpectedAccuracy(),
             batch_size=args.batch,
             dev_size=args.dev_examples,
             split_seed=args.seed,
+            augmentation=CropAndFlip() if args.augment else None,
         )
         self._first = super().initial(args.seed)
         self._refreshes = args.observe
@@ -276,78 +276,9 @@ def measure_new_student(
     }
 
 
-def builders() -> dict[str, Callable]:
-    """Returns the students that `tf_l2t.students` exports, by name."""
-    found = {name: getattr(students, name) for name in students.__all__}
-    return {name: build for name, build in found.items() if inspect.isfunction(build)}
-
-
-def builder(name: str, jit_compile: bool) -> Callable:
-    """Returns the student of a name, with the pooling that XLA differentiates right if need be."""
-    build = builders()[name]
-    if jit_compile and "xla_pooling" in inspect.signature(build).parameters:
-        return functools.partial(build, xla_pooling=True)
-    return build
-
-
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parses the options; exits with code 2 and says why where they make no sense."""
-    summary, _, details = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
-        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--student", default="lenet", help=f"one of {', '.join(builders())} (default lenet)")
-    add("--steps", type=positive, default=50, help="T, training steps of a student (default 50)")
-    add("--batch", type=positive, default=64, help="examples of a training batch (default 64)")
-    add(
-        "--storage",
-        action="extend",
-        type=storages,
-        help=f"one or several of {', '.join(STORAGE_POLICIES)}, with commas or as several options; "
-        "each of several is measured in a process of its own (default memory)",
-    )
-    add("--segment_length", type=positive, help="steps of one compiled loop (default 50)")
-    add("--truncate", type=positive, help="reverse through the last so many steps (default all)")
-    add("--dev_examples", type=positive, default=1000, help="of the dev gradient (default 1000)")
-    add("--repeats", type=positive, default=7, help="turns of every phase (default 7)")
-    add("--jit_compile", action="store_true", help="compile the loops with XLA")
-    add("--observe", action="store_true", help="refresh the state features before each segment")
-    add(
-        "--lengths",
-        type=lambda text: [positive(each) for each in text.split(",")],
-        default=[],
-        help="also time teacher steps of these T, such as 100,1000,8600",
-    )
-    add("--seed", type=int, default=0, help="of data and students, from 0 (default 0)")
-    add("--json", action="store_true", help="JSON to stdout, the table to stderr")
-    args = parser.parse_args(argv)
-    args.storage = list(dict.fromkeys(args.storage or ["memory"]))
-    args.lengths = list(dict.fromkeys(args.lengths))
-    if args.student not in builders():
-        parser.error(f"no student {args.student!r}; there are {', '.join(builders())}")
-    if args.seed < 0:
-        parser.error(f"--seed must be from 0, got {args.seed}")
-    return args
-
-
-def positive(text: str) -> int:
-    """Parses a whole number from 1."""
-    value = int(text) if text.strip().isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"give a whole number from 1, not {text!r}")
-    return value
-
-
-def storages(text: str) -> list[str]:
-    """Parses storage policies, with commas between them."""
-    names = text.split(",")
-    for name in names:
-        if name not in STORAGE_POLICIES:
-            raise argparse.ArgumentTypeError(
-                f"no storage policy {name!r}; there are {', '.join(STORAGE_POLICIES)}"
-            )
-    return names
+    return benchmark_options.arguments(argv, __doc__)
 
 
 def in_new_process(args: argparse.Namespace, storage: str) -> dict[str, Any]:
@@ -372,17 +303,18 @@ def main(argv: Sequence[str]) -> int:
     else:
         measuring.say(f"storage {args.storage[0]}: tracing the teacher step")
         try:
-            task = BenchmarkTask(args, builder(args.student, args.jit_compile))
+            build = benchmark_options.builder(args.student, args.jit_compile, args.student_settings)
+            task = BenchmarkTask(args, build)
             teacher_step = TeacherStep(task, args, args.steps)
             teacher_step.warm_up()
-        except ValueError as error:
+        except (ValueError, TypeError, DatasetUnavailableError) as error:
             print(f"benchmark.py: {error}", file=sys.stderr)
             return 2
         runs = [measure(task, teacher_step, args)]
     set_against_first(runs)
     result = {
         "settings": {name: value for name, value in vars(args).items() if name != "json"},
-        "data": "mnist",
+        "data": args.data,
         "machine": measuring.machine(),
         "versions": versions(),
         "runs": runs,

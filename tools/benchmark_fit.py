@@ -24,7 +24,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-import benchmark
+import benchmark_options
 import keras
 import measuring
 import tensorflow as tf
@@ -77,7 +77,7 @@ def ways(teacher: tf_l2t.LoadedTeacher, args: argparse.Namespace) -> dict[str, C
     }
 
     def way(loss: keras.losses.Loss, callbacks: list[Any]) -> Callable[[], None]:
-        model = benchmark.builder(args.student, args.jit_compile)(x.shape[1:], 10)
+        model = benchmark_options.builder(args.student, args.jit_compile)(x.shape[1:], 10)
         model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=args.jit_compile)
         return lambda: model.fit(
             data, steps_per_epoch=args.steps, shuffle=False, callbacks=callbacks, verbose=0
@@ -129,8 +129,13 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add, positive = parser.add_argument, benchmark.positive
-    add("--student", default="lenet", choices=sorted(benchmark.builders()), help="default lenet")
+    add, positive = parser.add_argument, benchmark_options.positive
+    add(
+        "--student",
+        default="lenet",
+        choices=sorted(benchmark_options.builders()),
+        help="default lenet",
+    )
     add("--steps", type=positive, default=200, help="of one fit (default 200)")
     add("--batch", type=positive, default=64, help="examples of a batch (default 64)")
     add("--observe_every", type=positive, default=50, help="steps (default 50)")

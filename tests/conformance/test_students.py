@@ -15,11 +15,24 @@ from tf_l2t.differentiation.step import TrainingStep
 from tf_l2t.students import Student
 
 CLASSES = 4
-# A builder, what it needs under jit, and two shapes of images.
+SMALL = [(8, 8, 1), (5, 6, 2)]
+# A builder, what it needs under jit, and two shapes of images. From the same seed XLA draws other
+# dropout, which is therefore off where results with and without it are compared.
 BUILDERS = {
+    "densenet": (
+        functools.partial(students.densenet, depth=10, growth_rate=3, dropout_rate=0.25),
+        {"dropout_rate": 0.0},
+        SMALL,
+    ),
     "lenet": (students.lenet, {"xla_pooling": True}, [(16, 16, 1), (20, 17, 3)]),
     "logistic_regression": (students.logistic_regression, {}, [(4, 4, 1), (3, 5, 2)]),
     "mlp": (functools.partial(students.mlp, hidden=(5,)), {}, [(4, 4, 1), (3, 5, 2)]),
+    "resnet": (functools.partial(students.resnet, channels=4), {}, SMALL),
+    "wide_resnet": (
+        functools.partial(students.wide_resnet, depth=10, width=2, channels=2, dropout_rate=0.25),
+        {"dropout_rate": 0.0},
+        SMALL,
+    ),
 }
 each_student = pytest.mark.parametrize(
     ("build", "for_jit", "shapes"), BUILDERS.values(), ids=BUILDERS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_l2t.differentiation.update_rules import SGD, Adam, AdamW, UpdateRule, update_rule_from_keras
+from tf_l2t.differentiation import SGD, Adam, AdamW, UpdateRule, update_rule_from_keras
 
 SHAPES = ((3, 2), (4,), (), (2, 1, 3))
 STEPS = 20
@@ -86,6 +86,45 @@ def test_steps_with_numbers_that_keras_rounds(rule, settings, dtype):
     assert_steps_of_keras(rule, settings, draw(dtype, 0), gradients, 1e-6)
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"momentum": 0.875}, {"momentum": 0.875, "nesterov": True, **BOTH}]
+)
+@both_dtypes
+def test_an_l2_penalty_is_that_of_the_loss(settings, dtype, rtol):
+    """Its gradient is clipped and gathers momentum, unlike weight decay."""
+    optimizer = keras.optimizers.SGD(0.125, **settings)
+    rule = SGD(0.125, l2_penalty=0.0625, **settings)
+    weights = draw(dtype, 0)
+    variables = [keras.Variable(weight, dtype=weight.dtype.name) for weight in weights]
+    slots = rule.init(weights)
+    for step in range(STEPS):
+        gradients = draw(dtype, 1 + step)
+        penalised = [
+            gradient + 0.0625 * variable.value
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        optimizer.apply(penalised, variables)
+        weights, slots = rule.apply(weights, gradients, slots, tf.constant(step))
+        for got, variable in zip(weights, variables, strict=True):
+            np.testing.assert_allclose(got, variable.numpy(), rtol=rtol, atol=rtol)
+
+
+def test_an_l2_penalty_differentiates_and_takes_indexed_slices():
+    rule = SGD(0.5, momentum=0.5, l2_penalty=0.25)
+    weights, gradients = draw("float64", 0), draw("float64", 1)
+    adjoint = adjoint_of(rule, weights)
+    got = vjp(rule, weights, gradients, rule.init(weights), tf.constant(3), adjoint)
+    count = len(weights)
+    for k in range(count):
+        # w' = w - (g + w/4)/2 + v/2, v' = v/2 - (g + w/4)/2
+        np.testing.assert_allclose(got[k], adjoint[k] - (adjoint[k] + adjoint[count + k]) / 8)
+    slices = tf.IndexedSlices(tf.ones([1, 2]), tf.constant([1]), tf.constant([3, 2]))
+    (new,), _ = SGD(1.0, l2_penalty=0.5).apply([tf.ones([3, 2])], [slices], (), tf.constant(0))
+    np.testing.assert_allclose(new, [[0.5] * 2, [-0.5] * 2, [0.5] * 2])
+    with pytest.raises(ValueError, match=r"gradients\[0\] must be a tensor, got None"):
+        SGD(l2_penalty=0.5).apply([tf.ones(1)], [None], (), tf.constant(0))
+
+
 def test_settings_are_exact_in_float64():
     weight, slot = [tf.constant(1.0, tf.float64)], ([tf.constant(1.0, tf.float64)],)
     zero = [tf.constant(0.0, tf.float64)]
@@ -100,7 +139,8 @@ def test_defaults_are_those_of_keras(rule):
     config = keras_of(rule, {}).get_config()
     for name, value in vars(rule()).items():
         if not name.startswith("_"):
-            np.testing.assert_allclose(value or 0, config[name] or 0, rtol=1e-6, err_msg=name)
+            # What Keras has not is off.
+            np.testing.assert_allclose(value or 0, config.get(name) or 0, rtol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
@@ -305,6 +345,7 @@ def test_a_missing_gradient_is_refused():
         (SGD, {"learning_rate": -0.1}, r"SGD: learning_rate must be .* schedule, got -0\.1"),
         (SGD, {"learning_rate": "0.1"}, "SGD: learning_rate must be .* got '0.1'"),
         (SGD, {"learning_rate": None}, "SGD: learning_rate must be .* got None"),
+        (SGD, {"l2_penalty": -1.0}, r"SGD: l2_penalty must be .* got -1\.0; 1e-4 is usual"),
         (SGD, {"weight_decay": -1.0}, r"SGD: weight_decay must be .* got -1\.0"),
         (SGD, {"global_clipnorm": 0.0}, r"SGD: global_clipnorm must be .* got 0\.0; .* None"),
         (Adam, {"beta_1": 1.0}, r"Adam: beta_1 must be in \[0, 1\), got 1\.0"),

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 benchmark = importlib.import_module("benchmark")
+benchmark_options = importlib.import_module("benchmark_options")
 benchmark_report = importlib.import_module("benchmark_report")
 measuring = importlib.import_module("measuring")
 
@@ -143,7 +144,7 @@ def test_unknown_student():
     done = run("--student", "nobody")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert "no student 'nobody'; there are lenet, logistic_regression, mlp" in done.stderr
+    assert "no student 'nobody'; there are densenet, lenet, logistic_regression, mlp" in done.stderr
     assert not done.stdout
 
 
@@ -153,6 +154,8 @@ def test_unknown_student():
         (["--storage", "memory,tape"], "no storage policy 'tape'; there are memory, host, disk"),
         (["--steps", "0"], "argument --steps: give a whole number from 1, not '0'"),
         (["--lengths", "10,x"], "argument --lengths: give a whole number from 1, not 'x'"),
+        (["--student_settings", "depth"], "--student_settings: give NAME=VALUE, not 'depth'"),
+        (["--student_settings", "depth=2"], "unexpected keyword argument 'depth'"),
         (["--seed", "-1"], "--seed must be from 0, got -1"),
         (["--batch", "60000"], "batch_size is 60000 for 59000 training examples"),
     ],
@@ -177,7 +180,8 @@ def test_senseless_options(options, message, capsys):
 )
 def test_all_is_traced_before_it_is_timed(steps, options, arguments):
     args = benchmark.arguments([*arguments, *options])
-    task = benchmark.BenchmarkTask(args, benchmark.builder(args.student, args.jit_compile))
+    build = benchmark_options.builder(args.student, args.jit_compile)
+    task = benchmark.BenchmarkTask(args, build)
     step = benchmark.TeacherStep(task, args, steps)
     step.warm_up()
     segments = step._teaching.engine.segments
@@ -193,8 +197,25 @@ def test_all_is_traced_before_it_is_timed(steps, options, arguments):
 
 def test_options_for_xla():
     """LeNet then pools in the way whose second derivative XLA gets right."""
-    model = benchmark.builder("lenet", jit_compile=True)((28, 28, 1), 10)
+    model = benchmark_options.builder("lenet", jit_compile=True)((28, 28, 1), 10)
     assert any(type(layer).__name__ == "BlockMaxPooling2D" for layer in model.layers)
+
+
+def test_students_have_settings():
+    build = benchmark_options.builder("resnet", False, "depth=14,channels=2,shortcut=projection")
+    model = build((8, 8, 3), 3)
+    assert model.name == "resnet14"
+    assert len(model.trainable_variables) == 3 * (1 + 12 + 2) + 2
+    assert benchmark_options.settings("") == {}
+    for text in ("depth", "depth=", "2=3"):
+        with pytest.raises(ValueError, match="give NAME=VALUE"):
+            benchmark_options.settings(text)
+
+
+def test_a_student_on_augmented_images(arguments):
+    args = benchmark.arguments([*arguments, "--augment"])
+    task = benchmark.BenchmarkTask(args, benchmark_options.builder(args.student, False))
+    assert task.describe()["augmentation"]["name"] == "CropAndFlip"
 
 
 @pytest.mark.skipif(measuring.resident_bytes("VmHWM") is None, reason="the system has no /proc")

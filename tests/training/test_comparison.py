@@ -1,7 +1,11 @@
 """What a comparison searches, trains and says, on the task of conftest."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_l2t.data import PairFlips
 from tf_l2t.differentiation import SGD
@@ -65,6 +69,19 @@ def test_the_best_variant_on_dev_is_compared(compare) -> None:
     assert "variant" not in results["rows"]["cross entropy"]
     comparison.search(results, lambda: saves.append(1))
     assert len(saves) == 8
+
+
+def test_a_row_may_have_a_recipe_of_its_own(compare) -> None:
+    shrinking = Recipe(functools.partial(SGD, l2_penalty=0.5), cosine)
+    comparison = compare([PLAIN, dataclasses.replace(PLAIN, name="shrinking", recipe=shrinking)])
+    results, norms = fresh(), {}
+
+    def on_lesson(row, index, lesson) -> None:
+        norms[row.name] = float(tf.linalg.global_norm(lesson.rollout.state.weights))
+
+    comparison.search(results, lambda: None)
+    comparison.run(results, lambda: None, on_lesson=on_lesson)
+    assert norms["shrinking"] < 0.8 * norms["cross entropy"]
 
 
 def test_dev_data_that_is_trained_on_is_held_back_in_the_search_alone(compare, task) -> None:

@@ -53,7 +53,24 @@ def test_schedules_run_over_the_whole_budget() -> None:
     half = cosine(0.4, 100)
     np.testing.assert_allclose([half(0), half(50), half(100)], [0.4, 0.2, 0.0], atol=1e-7)
     drops = steps(0.4, 100)
-    np.testing.assert_allclose([drops(50), drops(51), drops(99)], [0.4, 0.04, 0.004], rtol=1e-5)
+    np.testing.assert_allclose([drops(49), drops(50), drops(99)], [0.4, 0.04, 0.004], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "arguments", "rates"),
+    [
+        (64_000, {}, {0: 0.1, 31_999: 0.1, 32_000: 0.01, 47_999: 0.01, 48_000: 0.001}),
+        (
+            100_000,
+            {"at": (0.3, 0.6, 0.8), "factor": 0.2},
+            {29_999: 0.1, 30_000: 0.02, 60_000: 0.004, 80_000: 0.0008, 99_999: 0.0008},
+        ),
+    ],
+)
+def test_published_schedules(num_steps, arguments, rates) -> None:
+    schedule = steps(0.1, num_steps, **arguments)
+    got = [float(schedule(tf.constant(t))) for t in rates]
+    np.testing.assert_allclose(got, list(rates.values()), rtol=1e-5)
 
 
 def test_a_recipe_makes_the_rule_at_a_rate() -> None:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tf_l2t.differentiation import SGD
 from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
 from tf_l2t.teachers import fixed_teacher
 from tf_l2t.training.estimated import EstimatedForwardCorrection
@@ -29,6 +30,7 @@ def test_every_variant_is_tried_at_every_rate() -> None:
     [
         ({"trained_on": "test"}, "trained_on must be one of"),
         ({"loss": {}}, "loss is empty"),
+        ({"recipe": SGD}, "recipe must be a Recipe, got .*SGD"),
         ({"teacher": {}}, "teacher is empty"),
         ({"loss": {"a": CrossEntropy()}, "teacher": {"b": fixed_teacher}}, "not both be several"),
     ],

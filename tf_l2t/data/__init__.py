@@ -1,6 +1,8 @@
 """Sources of examples, and seeded batches of them that can be replayed."""
 
+from tf_l2t.data.augmentation import Augmentation, CropAndFlip
 from tf_l2t.data.batches import BatchIndices, gather
+from tf_l2t.data.channel_statistics import channel_statistics
 from tf_l2t.data.corruptions import (
     CIFAR10_PAIRS,
     MNIST_PAIRS,
@@ -18,8 +20,10 @@ from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
 __all__ = [
     "CIFAR10_PAIRS",
     "MNIST_PAIRS",
+    "Augmentation",
     "BatchIndices",
     "Corruption",
+    "CropAndFlip",
     "DatasetUnavailableError",
     "Examples",
     "LongTail",
@@ -28,6 +32,7 @@ __all__ = [
     "Splits",
     "UniformFlips",
     "arrays",
+    "channel_statistics",
     "embedded_mnist",
     "gather",
     "idx_images",

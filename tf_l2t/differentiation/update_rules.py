@@ -9,7 +9,6 @@ have Keras's value and the derivative zero, so that no weight without a gradient
 from __future__ import annotations
 
 import abc
-import inspect
 import math
 import numbers
 from collections.abc import Callable
@@ -65,6 +64,7 @@ _RANGES: dict[str, tuple[str, Callable[[float], bool], str]] = {
     "learning_rate": ("in [0, inf) or a schedule", lambda x: 0 <= x < math.inf, "try 0.01"),
     "weight_decay": ("in [0, inf)", lambda x: 0 <= x < math.inf, "0.004 is usual, 0 is none"),
     "global_clipnorm": ("in (0, inf)", lambda x: 0 < x < math.inf, "1.0 is usual, None is none"),
+    "l2_penalty": ("in [0, inf)", lambda x: 0 <= x < math.inf, "1e-4 is usual, 0 is none"),
     "momentum": ("in [0, 1]", lambda x: 0 <= x <= 1, "0.9 is usual, 0 is none"),
     "beta_1": ("in [0, 1)", lambda x: 0 <= x < 1, "0.9 is usual"),
     "beta_2": ("in [0, 1)", lambda x: 0 <= x < 1, "0.999 is usual"),
@@ -155,13 +155,22 @@ class SGD(_KerasRule):
         v' = momentum·v - lr·g        w' = w + v'                        with momentum
                                       w' = w + momentum·v' - lr·g        with Nesterov's
 
-    Linear in the velocity v, so that a reverse pass need not store it.
+    with g ← g + l2_penalty·w before all else. Linear in the velocity v, so that a reverse pass
+    need not store it.
+
+    `l2_penalty` is the "weight decay" of papers on image classification and of Torch's SGD: it goes
+    through clipping and momentum, like the gradient of l2_penalty/2·|w|² in the loss (a Keras
+    regularizer of half of it on every weight, biases and batch norm included). So it is weighed
+    against the loss: for one whose gradients are 20 times smaller, take it 20 times smaller.
+    `weight_decay` is that of Keras, which does neither; with momentum it takes 1/(1 - momentum)
+    times as much for about the same decay.
 
     Args:
         learning_rate: a number, or a function of the step.
         momentum: in [0, 1]; 0 keeps no velocity.
         nesterov: whether to look ahead; without effect where momentum is 0.
         weight_decay: share of w that a step of learning rate 1 takes away, before the update.
+        l2_penalty: what w times it adds to the gradient.
         global_clipnorm: largest norm of all gradients together; None does not clip.
 
     Raises:
@@ -179,12 +188,24 @@ class SGD(_KerasRule):
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float | None = None,
+        l2_penalty: float = 0.0,
         global_clipnorm: float | None = None,
     ) -> None:
         super().__init__(learning_rate, weight_decay, global_clipnorm)
         self.momentum = self._number("momentum", momentum)
         self.nesterov = nesterov
+        self.l2_penalty = self._number("l2_penalty", l2_penalty)
         self._slot_count = 1 if self.momentum else 0
+
+    def apply(
+        self, weights: list[tf.Tensor], gradients: list[Any], slots: Nest, step: tf.Tensor
+    ) -> tuple[list[tf.Tensor], Nest]:
+        if self.l2_penalty:
+            gradients = [
+                None if gradient is None else _dense(gradient, weight) + weight * self.l2_penalty
+                for weight, gradient in zip(weights, gradients, strict=True)
+            ]
+        return super().apply(weights, gradients, slots, step)
 
     def _update(
         self, weight: tf.Tensor, gradient: Any, slots: list[tf.Tensor], size: tf.Tensor
@@ -289,67 +310,6 @@ class AdamW(Adam):
             weight_decay=self._number("weight_decay", weight_decay),
             global_clipnorm=global_clipnorm,
         )
-
-
-_RULES = {keras.optimizers.SGD: SGD, keras.optimizers.Adam: Adam, keras.optimizers.AdamW: AdamW}
-
-_UNSUPPORTED = {
-    "amsgrad": "leave it False",
-    "clipnorm": "clip all gradients together, with global_clipnorm",
-    "clipvalue": "clip all gradients together, with global_clipnorm",
-    "use_ema": "leave it False",
-    "loss_scale_factor": "leave it None and train in float32",
-    "gradient_accumulation_steps": "leave it None and use larger batches",
-    "_exclude_from_weight_decay": "let all weights decay, or none",
-    "_exclude_from_weight_decay_pattern": "let all weights decay, or none",
-    "iterations": "pass a new one, made by type(optimizer).from_config(optimizer.get_config())",
-    "learning_rate": "Keras calls it without the step, so that it does not replay; use a schedule",
-}
-
-
-def update_rule_from_keras(optimizer: keras.optimizers.Optimizer) -> UpdateRule:
-    """Makes the update rule that does what a new Keras optimizer does.
-
-    It takes the settings as they are now and a learning-rate schedule as the same object.
-
-    Args:
-        optimizer: a `keras.optimizers.SGD`, `Adam` or `AdamW` that has not taken a step yet.
-
-    Returns:
-        The `SGD`, `Adam` or `AdamW` rule.
-
-    Raises:
-        TypeError: if the optimizer is of another class, be it a subclass of these.
-        ValueError: if it has a setting that the rules lack, or has taken steps already: a rule
-            starts from step 0 and zero slots, and would drop what the optimizer holds unnoticed.
-    """
-    kind = type(optimizer)
-    if kind not in _RULES:
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        raise TypeError(
-            "update_rule_from_keras: optimizer must be a keras.optimizers.SGD, Adam or AdamW, not "
-            f"of a subclass, got {optimizer!r} of class {kind.__qualname__}; "
-            + ("pass its inner_optimizer" if scaled else "use one of these or write an UpdateRule")
-        )
-    # The property `learning_rate` would turn a schedule into its value at the first step.
-    rate = optimizer._learning_rate
-    if isinstance(rate, keras.Variable):
-        rate = float(rate.numpy())
-    replays = isinstance(rate, float | keras.optimizers.schedules.LearningRateSchedule)
-    found = {setting: getattr(optimizer, setting, None) for setting in _UNSUPPORTED}
-    found["iterations"] = int(keras.ops.convert_to_numpy(optimizer.iterations))
-    found["learning_rate"] = None if replays else rate
-    for setting, value in found.items():
-        if value:
-            raise ValueError(
-                f"update_rule_from_keras: {kind.__name__} must not have {setting.lstrip('_')} set, "
-                f"got {value!r}; {_UNSUPPORTED[setting]}"
-            )
-    names = [name for name in inspect.signature(_RULES[kind]).parameters if name != "learning_rate"]
-    settings = {name: getattr(optimizer, name) for name in names}
-    # To Keras a norm of 0 means no clipping.
-    settings["global_clipnorm"] = settings["global_clipnorm"] or None
-    return _RULES[kind](rate, **settings)
 
 
 def _dense(gradient: Any, weight: tf.Tensor) -> tf.Tensor:

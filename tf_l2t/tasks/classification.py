@@ -12,7 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
-from tf_l2t.data import BatchIndices, Corruption, Examples, Source, gather, split
+from tf_l2t.data import (
+    Augmentation,
+    BatchIndices,
+    Corruption,
+    Examples,
+    Source,
+    channel_statistics,
+    gather,
+    split,
+)
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures import accuracy
@@ -26,6 +35,9 @@ from tf_l2t.types import Batch, Nest, Outputs, StudentState
 
 # On one machine; of so many the order of the examples is kept at hand.
 _STUDENTS_AT_ONCE = 16
+
+# Far from the keys of dropout layers, which are folded into the same (seed, t).
+_AUGMENTATION_STREAM = 0x61756700
 
 
 @gin.register(module="tf_l2t")
@@ -47,10 +59,14 @@ class Classification(Task):
             stay as they are.
         observed_examples: how many training and how many dev images a state vector is measured on.
         chunk_size: dev and test examples that are evaluated, or differentiated, at a time.
-        mean, std: of each channel, to normalise images by; not normalised if None.
+        mean, std: of each channel, to normalise images by; not normalised if None. "train"
+            measures them on the training examples that are left beside dev, before augmentation.
+        augmentation: what is drawn anew for every training batch, such as `CropAndFlip()`, after
+            normalisation; what is observed and evaluated stays as it is.
 
     Raises:
-        ValueError: for a size that leaves no data, before any work is done.
+        ValueError: for a size that leaves no data, a mean or std that cannot be measured, or an
+            augmentation that images of this size do not allow, before any work is done.
     """
 
     def __init__(
@@ -66,8 +82,9 @@ class Classification(Task):
         corruption: Corruption | None = None,
         observed_examples: int = 1000,
         chunk_size: int = 1000,
-        mean: Sequence[float] | None = None,
-        std: Sequence[float] | None = None,
+        mean: Sequence[float] | str | None = None,
+        std: Sequence[float] | str | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         whole_number("Classification", "observed_examples", observed_examples, 1)
         whole_number("Classification", "chunk_size", chunk_size, 1)
@@ -79,11 +96,14 @@ class Classification(Task):
         self.student = Student(student, source.input_shape, source.num_classes)
         self.measure = measure
         self.batch_size = batch_size
-        self._mean, self._std = mean, std
-        self._gather = functools.partial(gather, mean=mean, std=std)
         self._chunk_size = chunk_size
+        self._augmentation = augmentation
+        if augmentation is not None:
+            augmentation.check(source.input_shape)
         clean = split(source, dev_size, split_seed, reserved)
         train, self._damage = _corrupted(clean.train, corruption, self.num_classes)
+        self._mean, self._std = _measured(train.images, mean, std)
+        self._gather = functools.partial(gather, mean=self._mean, std=self._std)
         self._use(
             {
                 name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
@@ -148,12 +168,21 @@ class Classification(Task):
 
     def context(self, segment: Segment, seed: int) -> Nest:
         rows = self._batches(seed).rows(segment.start, segment.length)
-        return {"rows": tf.constant(rows), "first": tf.constant(segment.start)}
+        first = tf.constant(segment.start)
+        return {"rows": tf.constant(rows), "first": first, "seed": tf.constant(seed, tf.int32)}
 
     def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
         start, stop = (self.batch_size * k // num_parts for k in (part, part + 1))
         rows = context["rows"][t - context["first"]]
-        return self._gather(self._splits["train"], rows[start:stop] if num_parts > 1 else rows)
+        batch = self._gather(self._splits["train"], rows[start:stop])
+        if self._augmentation is None:
+            return batch
+        seed = tf.random.experimental.stateless_fold_in(
+            tf.stack([context["seed"], tf.cast(t, tf.int32)]), _AUGMENTATION_STREAM
+        )
+        draws = self._augmentation.draw(seed, self.batch_size)
+        draws = tf.nest.map_structure(lambda drawn: drawn[start:stop], draws)
+        return batch._replace(inputs=self._augmentation(batch.inputs, draws))
 
     def forward(
         self,
@@ -207,6 +236,9 @@ class Classification(Task):
             "batch_size": self.batch_size,
             "measure": type(self.measure).__name__,
             **({"corruption": self._damage} if self._damage else {}),
+            **({"mean": list(self._mean)} if self._mean is not None else {}),
+            **({"std": list(self._std)} if self._std is not None else {}),
+            **({"augmentation": self._augmentation.describe()} if self._augmentation else {}),
         }
 
     def _observation(self, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:
@@ -269,6 +301,30 @@ class Classification(Task):
         values = score(outputs, batch.targets)
         counted = tf.cast(rows < count, values.dtype)
         return tf.einsum("n,n...->...", counted, values) / count
+
+
+def _measured(
+    images: np.ndarray, mean: Sequence[float] | str | None, std: Sequence[float] | str | None
+) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """Returns mean and std of each channel, measured on the images where "train" asks for it."""
+    measure = functools.cache(lambda: channel_statistics(images))
+
+    def numbers(k: int, name: str, value: Sequence[float] | str | None) -> Sequence[float] | None:
+        if not isinstance(value, str):
+            return value
+        if value != "train":
+            raise ValueError(
+                f"Classification: {name} must be numbers, one a channel, or 'train', got {value!r}."
+            )
+        return measure()[k]
+
+    mean, std = numbers(0, "mean", mean), numbers(1, "std", std)
+    if std is not None and min(std) <= 0:
+        raise ValueError(
+            f"Classification: std must be above 0 in every channel, got {list(std)}; a channel "
+            "that is the same in every pixel cannot be scaled. Give numbers, or None."
+        )
+    return mean, std
 
 
 def _corrupted(

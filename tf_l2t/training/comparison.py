@@ -41,7 +41,7 @@ class Comparison:
         task: the problem.
         rows: what is compared, names all different.
         budget: how long every student is trained.
-        recipe: how every student is optimised.
+        recipe: how every student is optimised whose row has no recipe of its own.
         search_seeds: students that a learning rate is tried on.
         test_seeds: students of each row of the table.
         run_seed: decides which students these are.
@@ -273,15 +273,14 @@ class Comparison:
             if isinstance(loss, EstimatedLoss):
                 assert estimates is not None
                 loss = loss(np.array(estimates[row.name]))
+            recipe, budget = row.recipe or self._recipe, self._budget
             self._teaching[key] = Teaching(
                 self._tasks[row.trained_on][stage],
                 loss,
-                self._recipe(trial.learning_rate, self._budget.num_steps),
-                self._budget,
+                recipe(trial.learning_rate, budget.num_steps),
+                budget,
                 self._teachers[row.name, trial.variant],
-                warm_start_rule=self._recipe(
-                    self._budget.warm_start_learning_rate, self._budget.num_steps
-                ),
+                warm_start_rule=recipe(budget.warm_start_learning_rate, budget.num_steps),
                 replicas=self._replicas,
                 **self._engine,
             )

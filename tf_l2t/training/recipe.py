@@ -34,8 +34,13 @@ def steps(
     at: Sequence[float] = (0.5, 0.75),
     factor: float = 0.1,
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns a learning rate that is multiplied by `factor` at each of the fractions `at` of T."""
-    boundaries = [round(num_steps * fraction) for fraction in at]
+    """Returns a learning rate that is multiplied by `factor` at each of the fractions `at` of T.
+
+    Step `round(at·T)`, counted from 0, is the first with the new rate: with T = 64,000 the defaults
+    divide by 10 at 32,000 and 48,000, as He et al. (CVPR 2016, section 4.2) do.
+    """
+    # Keras keeps the old rate at the boundary itself.
+    boundaries = [round(num_steps * fraction) - 1 for fraction in at]
     values = [learning_rate * factor**k for k in range(len(at) + 1)]
     return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, values)
 

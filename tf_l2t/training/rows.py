@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tf_l2t.checks import instance_of
 from tf_l2t.losses.base import Loss
 from tf_l2t.training.estimated import EstimatedLoss
+from tf_l2t.training.recipe import Recipe
 
 AnyLoss = Loss | EstimatedLoss
 BuildTeacher = Callable[..., Any]
@@ -44,10 +46,12 @@ class Row:
         trained_on: "train"; "dev", what the dev data alone would give; or "train and dev". Where
             it holds dev data, the search holds a fifth of them back to choose by, and the
             students of the table train on all of them.
+        recipe: how its students are optimised; that of the experiment if None. An L2 penalty that
+            suits one loss is too strong for another whose gradients are smaller.
 
     Raises:
         ValueError: for a rate that is not positive, losses and teachers that both come in
-            variants, or other data.
+            variants, other data, or a recipe that is none.
     """
 
     name: str
@@ -55,6 +59,7 @@ class Row:
     learning_rates: Sequence[float]
     teacher: BuildTeacher | Mapping[str, BuildTeacher] | None = None
     trained_on: str = "train"
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         if not self.learning_rates:
@@ -74,6 +79,8 @@ class Row:
             raise ValueError(
                 f"Row {self.name!r}: trained_on must be one of {DATA}, got {self.trained_on!r}."
             )
+        if self.recipe is not None:
+            instance_of(f"Row {self.name!r}", "recipe", self.recipe, Recipe)
 
     @property
     def variants(self) -> dict[str, tuple[AnyLoss, BuildTeacher | None]]:
