@@ -41,11 +41,8 @@ from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
 
 _ABSTRACT = ("Optimizer", "LossScaleOptimizer", "LearningRateSchedule")
-gin.register(Budget, module="tf_l2t")
-gin.register(Row, module="tf_l2t")
-gin.register(TeacherSchedule, module="tf_l2t")
-gin.register(TrustRegion, module="tf_l2t")
-gin.register(Watch, module="tf_l2t")
+for _class in (Budget, Row, TeacherSchedule, TrustRegion, Watch):
+    gin.register(_class, module="tf_l2t")
 for _module in (keras.optimizers, keras.optimizers.schedules):
     for _name, _member in vars(_module).items():
         if inspect.isclass(_member) and _name not in _ABSTRACT:
