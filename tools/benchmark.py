@@ -88,8 +88,8 @@ class BenchmarkTask(Classification):
         del seed
         return self._first
 
-    def observe(self, state: StudentState) -> tf.Tensor:
-        return super().observe(state) if self._refreshes else self._observed_once
+    def observe(self, state: StudentState, *own_split: tf.Tensor) -> tf.Tensor:
+        return super().observe(state, *own_split) if self._refreshes else self._observed_once
 
 
 class TeacherStep:

@@ -15,7 +15,7 @@ from tf_l2t.differentiation.step import floating
 from tf_l2t.differentiation.trajectory import Trajectory
 from tf_l2t.types import Nest, StudentState
 
-OuterLoss = Callable[[list[tf.Tensor], list[tf.Tensor], tf.Tensor], tf.Tensor]
+OuterLoss = Callable[..., tf.Tensor]
 
 
 class ReverseResult(NamedTuple):
@@ -35,8 +35,9 @@ class OuterGradient:
     """Value and gradient of an outer loss at the end of a rollout, summed over chunks.
 
     Args:
-        outer_loss: (weights, variables, chunk) -> scalar, chunk an int32 scalar; the loss is the
-            sum over the chunks, and only one is differentiated at a time on each device.
+        outer_loss: (weights, variables, chunk, *context) -> scalar, chunk an int32 scalar; the
+            loss is the sum over the chunks, and only one is differentiated at a time on each
+            device.
         num_chunks: how many chunks there are.
         jit_compile: whether XLA compiles it.
         replicas: the devices that the students or, if these split batches, the chunks are
@@ -55,31 +56,34 @@ class OuterGradient:
         self._replicas = replicas or Replicas()
         self._compiled = tf.function(functools.partial(self._sum), jit_compile=jit_compile)
 
-    def __call__(self, state: StudentState) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def __call__(self, state: StudentState, *context: Nest) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Returns the value, and λ_T: one tensor for each of `floating(state)`."""
         with without_memory_optimizer():
-            result = self._compiled(state.weights, state.variables)
+            result = self._compiled(state.weights, state.variables, *context)
         return _with_slots(state, *result)
 
-    def of_each(self, states: Sequence[StudentState]) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+    def of_each(
+        self, states: Sequence[StudentState], *contexts: Each
+    ) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
         """Returns the same for as many students as `replicas` trains at once, side by side."""
         with without_memory_optimizer():
             results = self._replicas.run(
                 self._compiled,
                 Each(state.weights for state in states),
                 Each(state.variables for state in states),
+                *contexts,
             )
         return [_with_slots(s, *result) for s, result in zip(states, results, strict=True)]
 
     def _sum(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor]
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], *context: Nest
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         num_rounds = -(-self._num_chunks // self._replicas.num_parts)
-        value, gradients = self._round(weights, variables, tf.constant(0))
+        value, gradients = self._round(weights, variables, tf.constant(0), *context)
         if num_rounds > 1:
 
             def body(i: tf.Tensor, value: tf.Tensor, gradients: list[tf.Tensor]) -> tuple:
-                more, contribution = self._round(weights, variables, i)
+                more, contribution = self._round(weights, variables, i, *context)
                 total = [a + b for a, b in zip(gradients, contribution, strict=True)]
                 return i + 1, value + more, total
 
@@ -94,17 +98,18 @@ class OuterGradient:
         return value, gradients
 
     def _round(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor], i: tf.Tensor
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], i: tf.Tensor, *context: Nest
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Differentiates one chunk on each device of this process."""
         num_parts = self._replicas.num_parts
         if num_parts == 1:
-            return self._chunk(weights, variables, i)
+            return self._chunk(weights, variables, i, *context)
         found = []
         for part, device in self._replicas.parts:
             with tf.device(device):
                 chunk = i * num_parts + part
-                result = self._chunk(weights, variables, tf.minimum(chunk, self._num_chunks - 1))
+                chunk_or_last = tf.minimum(chunk, self._num_chunks - 1)
+                result = self._chunk(weights, variables, chunk_or_last, *context)
                 found.append(
                     [tf.where(chunk < self._num_chunks, x, 0) for x in (result[0], *result[1])]
                 )
@@ -112,12 +117,12 @@ class OuterGradient:
         return value, gradients
 
     def _chunk(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor
+        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor, *context: Nest
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         sources = [*weights, *floating(variables)]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
-            value = self._outer_loss(weights, variables, chunk)
+            value = self._outer_loss(weights, variables, chunk, *context)
         gradients = tape.gradient(
             value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )

@@ -22,6 +22,7 @@ from tf_l2t.data import (
     gather,
     split,
 )
+from tf_l2t.data.permutations import permutation
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures import accuracy
@@ -38,6 +39,7 @@ _STUDENTS_AT_ONCE = 16
 
 # Far from the keys of dropout layers, which are folded into the same (seed, t).
 _AUGMENTATION_STREAM = 0x61756700
+_RESPLIT_STREAM = 4
 
 
 @gin.register(module="tf_l2t")
@@ -55,6 +57,9 @@ class Classification(Task):
         split_seed: of the split into training and dev images.
         reserved: number of the source's training images that take no part: those that are the dev
             images of a task with `dev_size=reserved`.
+        resplit: whether every student has training and dev images of its own, drawn from its seed
+            out of those of both: a teacher that learns from many students then cannot fit the
+            images that it is judged by.
         corruption: what is wrong with the training data, such as `PairFlips()`; dev and test data
             stay as they are.
         observed_examples: how many training and how many dev images a state vector is measured on.
@@ -79,6 +84,7 @@ class Classification(Task):
         dev_size: float = 5000,
         split_seed: int = 0,
         reserved: int = 0,
+        resplit: bool = False,
         corruption: Corruption | None = None,
         observed_examples: int = 1000,
         chunk_size: int = 1000,
@@ -97,6 +103,12 @@ class Classification(Task):
         self.measure = measure
         self.batch_size = batch_size
         self._chunk_size = chunk_size
+        self._resplit = resplit
+        if resplit and corruption is not None:
+            raise ValueError(
+                "Classification: resplit=True would make dev images of those that the corruption "
+                "spoils; leave it off where the dev images alone are clean."
+            )
         self._augmentation = augmentation
         if augmentation is not None:
             augmentation.check(source.input_shape)
@@ -118,12 +130,25 @@ class Classification(Task):
             functools.partial(BatchIndices, self.num_examples("train"), self.batch_size)
         )
         self.num_dev_chunks = self._num_chunks("dev")
+        self._pool = None
+        if self._resplit:
+            parts = zip(splits["dev"], splits["train"], strict=True)
+            self._pool = Examples(*(tf.concat(pair, axis=0) for pair in parts))
+            count = len(self._pool.labels)
+            self._order = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
+                lambda seed: permutation(count, seed, _RESPLIT_STREAM)
+            )
         self._observed = {
             name: Examples(*(array[: self.observed_examples] for array in self._splits[name]))
             for name in ("train", "dev")
         }
 
     def trained_on(self, data: str, held_back: float = 0.0) -> Classification:
+        if self._resplit:
+            raise ValueError(
+                "Classification: resplit=True is for a teacher_task; a row with trained_on="
+                f"{data!r} needs dev images that all students share."
+            )
         held = round(held_back * self.num_examples("dev"))
         dev = self._splits["dev"]
         rest = Examples(*(array[held:] for array in dev))
@@ -145,7 +170,7 @@ class Classification(Task):
 
         total = tf.zeros([self.num_classes, self.num_classes], state.weights[0].dtype)
         for chunk in range(self._num_chunks(split)):
-            total += self._chunk_mean(by_class, state.weights, state.variables, split, chunk)
+            total += self._chunk_mean(by_class, state, split, chunk)
         sizes = tf.reduce_sum(total, axis=1, keepdims=True)
         return tf.math.divide_no_nan(total, sizes).numpy()
 
@@ -168,13 +193,15 @@ class Classification(Task):
 
     def context(self, segment: Segment, seed: int) -> Nest:
         rows = self._batches(seed).rows(segment.start, segment.length)
+        if self._resplit:
+            rows = self._order(seed)[self.num_examples("dev") :][rows]
         first = tf.constant(segment.start)
         return {"rows": tf.constant(rows), "first": first, "seed": tf.constant(seed, tf.int32)}
 
     def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
         start, stop = (self.batch_size * k // num_parts for k in (part, part + 1))
         rows = context["rows"][t - context["first"]]
-        batch = self._gather(self._splits["train"], rows[start:stop])
+        batch = self._gather(self._pool or self._splits["train"], rows[start:stop])
         if self._augmentation is None:
             return batch
         seed = tf.random.experimental.stateless_fold_in(
@@ -198,16 +225,44 @@ class Classification(Task):
     def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
         return loss.coefficient_shapes(self.num_classes)
 
+    def own_split(self, seed: int) -> tuple[Nest, ...]:
+        return (tf.constant(self._order(seed)),) if self._resplit else ()
+
     def dev_loss(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        chunk: tf.Tensor,
+        *own_split: Nest,
     ) -> tf.Tensor:
-        return -self._chunk_mean(self.measure, weights, variables, "dev", chunk)
+        state = StudentState(weights, (), variables)
+        return -self._chunk_mean(self.measure, state, "dev", chunk, *own_split)
 
-    def observe(self, state: StudentState) -> tf.Tensor:
-        return self._observation(state.weights, state.variables)
+    def observe(self, state: StudentState, *own_split: Nest) -> tf.Tensor:
+        observed = self._observed
+        if own_split:
+            assert self._pool is not None
+            (order,), dev = own_split, self.num_examples("dev")
+            rows = {"dev": order[:dev], "train": order[dev:]}
+            observed = {
+                name: Examples(
+                    *(tf.gather(a, rows[name][: self.observed_examples]) for a in self._pool)
+                )
+                for name in rows
+            }
+        return self._observation(state, observed)
 
-    def scores(self, state: StudentState, split: str) -> dict[str, tf.Tensor]:
-        return self._mean_scores(state.weights, state.variables, split)
+    def scores(self, state: StudentState, split: str, *own_split: Nest) -> dict[str, tf.Tensor]:
+        def scores(outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
+            right = accuracy(outputs.logits, targets)
+            log_p = log_probabilities(outputs.logits)
+            cross_entropy = -tf.gather(log_p, targets, batch_dims=1)
+            return tf.stack([right, cross_entropy, self.measure(outputs, targets)], axis=-1)
+
+        total = tf.zeros([3], state.weights[0].dtype)
+        for chunk in tf.range(self._num_chunks(split)):
+            total += self._chunk_mean(scores, state, split, chunk, *own_split)
+        return dict(zip(("accuracy", "cross_entropy", "measure"), tf.unstack(total), strict=True))
 
     def model(self, state: StudentState) -> keras.Model:
         """Returns the student with its normalisation before it: images as in the source -> logits.
@@ -235,23 +290,24 @@ class Classification(Task):
             "student_weights": self.student.num_weights,
             "batch_size": self.batch_size,
             "measure": type(self.measure).__name__,
+            **({"resplit": True} if self._resplit else {}),
             **({"corruption": self._damage} if self._damage else {}),
             **({"mean": list(self._mean)} if self._mean is not None else {}),
             **({"std": list(self._std)} if self._std is not None else {}),
             **({"augmentation": self._augmentation.describe()} if self._augmentation else {}),
         }
 
-    def _observation(self, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:
+    def _observation(self, state: StudentState, observed: dict[str, Examples]) -> tf.Tensor:
         predictions = {
-            name: self._predictions(weights, variables, examples)
-            for name, examples in self._observed.items()
+            name: self._predictions(state.weights, state.variables, examples)
+            for name, examples in observed.items()
         }
         right = {
             name: tf.reduce_mean(tf.cast(predictions[name] == examples.labels, tf.float32))
-            for name, examples in self._observed.items()
+            for name, examples in observed.items()
         }
         precision = precision_per_class(
-            predictions["dev"], self._observed["dev"].labels, self.num_classes
+            predictions["dev"], observed["dev"].labels, self.num_classes
         )
         return observation(right["train"], right["dev"], precision)
 
@@ -266,20 +322,6 @@ class Classification(Task):
         )
         return tf.argmax(outputs.logits, axis=-1, output_type=tf.int32)
 
-    def _mean_scores(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor], split: str
-    ) -> dict[str, tf.Tensor]:
-        def scores(outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
-            right = accuracy(outputs.logits, targets)
-            log_p = log_probabilities(outputs.logits)
-            cross_entropy = -tf.gather(log_p, targets, batch_dims=1)
-            return tf.stack([right, cross_entropy, self.measure(outputs, targets)], axis=-1)
-
-        total = tf.zeros([3], weights[0].dtype)
-        for chunk in tf.range(self._num_chunks(split)):
-            total += self._chunk_mean(scores, weights, variables, split, chunk)
-        return dict(zip(("accuracy", "cross_entropy", "measure"), tf.unstack(total), strict=True))
-
     def _num_chunks(self, split: str) -> int:
         count = self.num_examples(split)
         return -(-count // min(self._chunk_size, count))
@@ -287,20 +329,25 @@ class Classification(Task):
     def _chunk_mean(
         self,
         score: Callable[[Outputs, tf.Tensor], tf.Tensor],
-        weights: list[tf.Tensor],
-        variables: list[tf.Tensor],
+        state: StudentState,
         split: str,
         chunk: tf.Tensor,
+        *own_split: Nest,
     ) -> tf.Tensor:
         # Every chunk has the same shape, which XLA needs; the last one counts no example twice.
         count = self.num_examples(split)
         size = min(self._chunk_size, count)
         rows = chunk * size + tf.range(size)
-        batch = self._gather(self._splits[split], tf.minimum(rows, count - 1))
-        outputs, _, _ = self.student(weights, variables, batch.inputs, training=False)
+        counted, rows = rows < count, tf.minimum(rows, count - 1)
+        examples = self._splits[split]
+        if own_split and split != "test":
+            assert self._pool is not None
+            (order,), examples = own_split, self._pool
+            rows = tf.gather(order, rows + (self.num_examples("dev") if split == "train" else 0))
+        batch = self._gather(examples, rows)
+        outputs, _, _ = self.student(state.weights, state.variables, batch.inputs, training=False)
         values = score(outputs, batch.targets)
-        counted = tf.cast(rows < count, values.dtype)
-        return tf.einsum("n,n...->...", counted, values) / count
+        return tf.einsum("n,n...->...", tf.cast(counted, values.dtype), values) / count
 
 
 def _measured(

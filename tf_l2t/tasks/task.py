@@ -66,34 +66,46 @@ class Task(abc.ABC):
     def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
         """Returns the shapes of the coefficients that a teacher must set for a loss."""
 
+    def own_split(self, seed: int) -> tuple[Nest, ...]:
+        """Returns what the methods below take last for the student of a seed.
+
+        Nothing, (), where all students have the same training and dev data.
+        """
+        del seed
+        return ()
+
     @abc.abstractmethod
     def dev_loss(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor], chunk: tf.Tensor
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor],
+        chunk: tf.Tensor,
+        *own_split: Nest,
     ) -> tf.Tensor:
         """Returns a chunk's part of minus the mean measure on the dev data, a scalar."""
 
     @abc.abstractmethod
-    def observe(self, state: StudentState) -> tf.Tensor:
+    def observe(self, state: StudentState, *own_split: Nest) -> tf.Tensor:
         """Returns the entries of the state vector that follow t/T, float32 [|s| - 1]."""
 
     @abc.abstractmethod
-    def scores(self, state: StudentState, split: str) -> dict[str, tf.Tensor]:
+    def scores(self, state: StudentState, split: str, *own_split: Nest) -> dict[str, tf.Tensor]:
         """Returns the scores of a student on "train", "dev" or "test", "accuracy" among them."""
 
-    def evaluate(self, state: StudentState, split: str) -> dict[str, float]:
+    def evaluate(self, state: StudentState, split: str, *own_split: Nest) -> dict[str, float]:
         """Returns the scores of a student as numbers."""
-        scores = self.compiled_scores[split](state.weights, state.variables)
+        scores = self.compiled_scores[split](state.weights, state.variables, *own_split)
         return {name: float(value) for name, value in scores.items()}
 
     @functools.cached_property
     def compiled_observe(self) -> Callable[..., tf.Tensor]:
-        """`observe` as one `tf.function` of weights and variables, for all who teach the task."""
+        """`observe` as one `tf.function` of weights, variables and the student's own split."""
         # Partials, since TensorFlow counts traces by the code of a function.
         return tf.function(functools.partial(_observe, self))
 
     @functools.cached_property
     def compiled_scores(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
-        """`scores` on each split as a `tf.function` of weights and variables."""
+        """`scores` on each split as a `tf.function` of the same."""
         return {
             split: tf.function(functools.partial(_scores, self, split))
             for split in ("train", "dev", "test")
@@ -133,11 +145,13 @@ class Task(abc.ABC):
         """Returns what results.json says of the data and the student."""
 
 
-def _observe(task: Task, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> tf.Tensor:
-    return task.observe(StudentState(weights, (), variables))
+def _observe(
+    task: Task, weights: list[tf.Tensor], variables: list[tf.Tensor], *own_split: Nest
+) -> tf.Tensor:
+    return task.observe(StudentState(weights, (), variables), *own_split)
 
 
 def _scores(
-    task: Task, split: str, weights: list[tf.Tensor], variables: list[tf.Tensor]
+    task: Task, split: str, weights: list[tf.Tensor], variables: list[tf.Tensor], *own_split: Nest
 ) -> dict[str, tf.Tensor]:
-    return task.scores(StudentState(weights, (), variables), split)
+    return task.scores(StudentState(weights, (), variables), split, *own_split)

@@ -68,7 +68,7 @@ def _round(
 
     def on_segment(_: Segment, before: Any) -> None:
         with stopwatch("observing"):
-            observed.append([vector.numpy() for vector in teaching.observe_each(before)])
+            observed.append([vector.numpy() for vector in teaching.observe_each(before, seeds)])
 
     blind = teaching.teacher is None
     start = time.perf_counter()

@@ -47,6 +47,8 @@ class Lesson(NamedTuple):
     """Mean of each segment."""
     state_vectors: list[tf.Tensor]
     """s_t at the first step of each segment; empty where there is no teacher."""
+    seed: int
+    """Of the student."""
 
 
 class Teaching:
@@ -156,7 +158,7 @@ class Teaching:
         count = len(seeds)
         seeds = self._padded(seeds)
         state, start = self._start(seeds, count, on_steps)
-        lessons = [Lesson(None, [], [], []) for _ in seeds]  # type: ignore[arg-type]
+        lessons = [Lesson(None, [], [], [], seed) for seed in seeds]  # type: ignore[arg-type]
 
         def after_segment(segment: Segment, before: Any, context: Nest, loss: Nest) -> None:
             for lesson, seen, value in zip(
@@ -193,7 +195,8 @@ class Teaching:
         """Returns outer loss and adjoint at the end of students that were rolled out together."""
         states = [lesson.rollout.state for lesson in lessons]
         with lessons[0].rollout.trajectory.closed_on_error():
-            return outer.of_each(self._padded(states))[: len(lessons)]
+            own_splits = self._own_splits([lesson.seed for lesson in lessons])
+            return outer.of_each(self._padded(states), *own_splits)[: len(lessons)]
 
     def reverse_each(
         self,
@@ -219,14 +222,15 @@ class Teaching:
             on_segment=lambda steps: on_steps(count * steps) if on_steps else None,
         )[:count]
 
-    def observe_each(self, state: Any) -> list[tf.Tensor]:
+    def observe_each(self, state: Any, seeds: Sequence[int]) -> list[tf.Tensor]:
         """Returns what is observed of the students of a state, as `on_segment` is given it."""
-        return self._run_each(self.task.compiled_observe, self._unpack(state))
+        return self._run_each(self.task.compiled_observe, self._unpack(state), seeds)
 
     def evaluate_each(self, lessons: Sequence[Lesson], split: str) -> list[dict[str, float]]:
         """Returns the scores on a split of students that were rolled out together."""
         states = [lesson.rollout.state for lesson in lessons]
-        found = self._run_each(self.task.compiled_scores[split], states)
+        seeds = [lesson.seed for lesson in lessons]
+        found = self._run_each(self.task.compiled_scores[split], states, seeds)
         return [{name: float(value) for name, value in scores.items()} for scores in found]
 
     def coefficients(self, theta: list[tf.Tensor], state_vector: tf.Tensor) -> Nest:
@@ -248,7 +252,9 @@ class Teaching:
         state = self.engine.step.initial_state(*self.task.initial(seed=0))
         context = self._context(Segment(0, 1), 0)
         if self.teacher is not None:
-            context["observed"] = self.task.compiled_observe(state.weights, state.variables)
+            context["observed"] = self.task.compiled_observe(
+                state.weights, state.variables, *self.task.own_split(0)
+            )
         batch = self._batch(tf.constant(0), context)
         self._local_loss(state.weights, state.variables, theta, batch)
 
@@ -284,19 +290,27 @@ class Teaching:
         """Repeats the first item for the devices that have no student of their own."""
         return [*items, *[items[0]] * (self.replicas.students_at_once - len(items))]
 
-    def _run_each(self, function: Callable, states: Sequence[StudentState]) -> list[Any]:
-        """Calls a function of weights and variables for each student, side by side."""
+    def _own_splits(self, seeds: Sequence[int]) -> list[Each]:
+        """Returns what tells of the students' own splits, as an argument for each of them."""
+        own = [self.task.own_split(seed) for seed in self._padded(seeds)]
+        return [Each(arguments) for arguments in zip(*own, strict=True)]
+
+    def _run_each(
+        self, function: Callable, states: Sequence[StudentState], seeds: Sequence[int]
+    ) -> list[Any]:
+        """Calls a function of weights, variables and own split for each student, side by side."""
         padded = self._padded(states)
         return self.replicas.run(
             function,
             Each(state.weights for state in padded),
             Each(state.variables for state in padded),
+            *self._own_splits(seeds),
         )[: len(states)]
 
     def _contexts(self, segment: Segment, state: Any, seeds: Sequence[int]) -> Nest:
         contexts = [self._context(segment, seed) for seed in seeds]
         if self.teacher is not None:
-            observed = self.observe_each(state)
+            observed = self.observe_each(state, seeds)
             contexts = [
                 {**context, "observed": seen}
                 for context, seen in zip(contexts, observed, strict=True)
