@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_l2t.data import CropAndFlip, arrays
+from tf_l2t.data import arrays
 from tf_l2t.differentiation import SGD
 from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.losses import DynamicBilinear
@@ -45,7 +45,6 @@ def tiny_task() -> Classification:
         batch_size=9,
         dev_size=50,
         chunk_size=20,
-        augmentation=CropAndFlip(padding=1),
     )
 
 

@@ -23,6 +23,7 @@ from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.recipe import steps
 from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.types import StudentState
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -100,7 +101,7 @@ def full_unroll(teaching: Teaching, theta):
         initial = weights
         for t in range(NUM_STEPS):
             if t % OBSERVE_EVERY == 0:
-                observed = tf.stop_gradient(task._observation(weights, variables))
+                observed = tf.stop_gradient(task.observe(StudentState(weights, (), variables)))
             state_vector = tf.concat([[t / NUM_STEPS], observed], axis=0)
             coefficients = teaching.coefficients(theta, state_vector)
             batch = task.batch(tf.constant(t), context)
