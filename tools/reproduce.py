@@ -108,6 +108,8 @@ def _command(run: Run, runs: pathlib.Path) -> str:
 
 def _run_all(todo: list[Run], args: argparse.Namespace, runs: pathlib.Path) -> int:
     """Runs side by side, each on a core of its own; returns 1 if one of them failed."""
+    # Like Ctrl-C: runs that nobody waits for would go on alone.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs.mkdir(parents=True, exist_ok=True)
     cores, waiting, failed = _cores(), list(todo), False
     free = [cores[k % len(cores)] for k in range(args.jobs)]
