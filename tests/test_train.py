@@ -236,6 +236,7 @@ def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> N
         (["--gin_file=TINY", "--gin_bindings=NUM_STEPS = 8e1"], "num_steps must be a whole number"),
         (["--gin_file=TINY", "--gin_bindings=Experiment.test_seeds = 3.0"], "test_seeds"),
         (["--gin_file=TINY", "--gin_bindings=Experiment.seed = 50"], "seed must be in [0, 50)"),
+        (["--gin_file=TINY", "--gin_bindings=Classification.resplit = True"], "resplit=True"),
         (["--gin_file=TINY", "--gin_bindings=Adam.learning_rate = 0.1"], "Ambiguous"),
         (["--gin_file=TINY", "--gin_bindings=SOURCE = @embedded_mnist"], "num_classes"),
         (

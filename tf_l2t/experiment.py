@@ -68,8 +68,8 @@ class Experiment:
         learning_rates: peak learning rates of students to try for the taught loss.
         rows: what the taught students are compared with.
         teacher_task: the problem that the teacher learns on, if it is another one: of the same
-            source with a larger `dev_size`, for example, which a teacher overfits less. The
-            students of the table are those of `task`.
+            source with a larger `dev_size`, for example, which a teacher overfits less, and with
+            `reserved`, so that it never sees the dev images of `task`.
         teacher_budget: how long the students that the teacher learns from are trained, if not
             `budget`; shorter ones cost less.
         baseline: name of the row that the others are tested against, seed by seed; "cross
@@ -144,6 +144,8 @@ class Experiment:
         self._budget = budget
         self._teacher_budget = teacher_budget or budget
         self._teacher_task = teacher_task or task
+        if task.own_split(0):
+            raise ValueError("Experiment: task has resplit=True, which is for a teacher_task.")
         if self._teacher_task.feature_names != task.feature_names:
             raise ValueError("Experiment: teacher_task must have the classes that task has.")
         self._recipe = recipe
@@ -295,7 +297,8 @@ class Experiment:
     def _given(self, teacher: LoadedTeacher | None) -> dict[str, Any]:
         """Returns what a run cannot go on without."""
         taught_by = {"path": str(teacher.path), "sha256": teacher.digest} if teacher else None
-        return {"data": self._task.describe(), "taught_by": taught_by}
+        described = {"data": self._task.describe(), "teacher_data": self._teacher_task.describe()}
+        return {**described, "taught_by": taught_by}
 
     def _agree(self, teacher: LoadedTeacher | None = None) -> None:
         """Has the workers of a cluster compare what they are about to run."""
@@ -311,7 +314,7 @@ class Experiment:
         given = self._given(teacher)
         results = chiefs_json(self.replicas.workers, directory.read_results())
         for name, value in given.items():
-            if results and results.get(name) != value:
+            if results and results.get(name, value) != value:
                 raise RunDirectoryError(
                     f"{directory.path} holds a run of other {name}: {results.get(name)}, while "
                     f"here is {value}; give another --run_dir, or bring back what it had."
@@ -321,7 +324,6 @@ class Experiment:
             "versions": versions(),
             **given,
             "budget": dataclasses.asdict(self._budget),
-            "teacher_data": self._teacher_task.describe(),
             "teacher_budget": dataclasses.asdict(self._teacher_budget),
             "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
             "search": {},

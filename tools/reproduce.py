@@ -15,9 +15,11 @@ run that is complete, results/table_NAME.md the Markdown, and results/table_NAME
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -70,14 +72,13 @@ def main(argv: Sequence[str]) -> int:
     """Makes a table; returns 0 if all of its runs are complete, else 1, or 130 if interrupted."""
     args = arguments(argv)
     table = TABLES[args.table]
-    runs = args.runs / args.table
     record = args.results / f"table_{args.table}.json"
     kept = json.loads(record.read_text())["runs"] if record.exists() else {}
     # What is left of earlier commands is no part of this table.
     kept = {
         run.name: kept[run.name]
         for run in table.runs
-        if run.name in kept and kept[run.name]["command"] == _command(run, args.runs)
+        if run.name in kept and kept[run.name]["made_by"] == _made_by(run)
     }
     todo = [run for run in table.runs if not args.only or run.name in args.only]
     if args.keep:
@@ -85,16 +86,17 @@ def main(argv: Sequence[str]) -> int:
     code = 0
     try:
         if not args.report:
-            code = _run_all(todo, args, runs)
+            code = _run_all(todo, args)
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         code = 130
-    found = {run.name: _collect(run, args.runs, runs / run.name) for run in table.runs}
+    found = {run.name: _collect(run, args.runs / args.table) for run in table.runs}
     found = {name: result or kept.get(name) for name, result in found.items()}
     _report(table, {name: result for name, result in found.items() if result}, record)
     missing = [name for name, result in found.items() if not result]
     if missing:
-        print(f"Not complete: {', '.join(missing)}")
+        how = lambda name: _status(args.runs / args.table / name) or "not begun"
+        print("Not complete: " + ", ".join(f"{name} ({how(name)})" for name in missing))
     return code or int(bool(missing))
 
 
@@ -102,16 +104,28 @@ def _cores() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 
 
-def _command(run: Run, runs: pathlib.Path) -> str:
-    return shlex.join(["python", "-m", f"tf_l2t.{run.program}", *run.command(runs)])
+def _made_by(run: Run) -> dict[str, str]:
+    """Returns the command of a run, and a digest of its gin file with all that this includes."""
+    command = ["python", "-m", f"tf_l2t.{run.program}", *run.command(pathlib.Path("RUNS"))]
+    names, texts = [run.gin_file], {}
+    while names:
+        name = names.pop()
+        if name not in texts:
+            texts[name] = (ROOT / name).read_text()
+            names += re.findall(r'^include "(.*)"', texts[name], re.MULTILINE)
+    digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
+    return {"command": shlex.join(command), "gin_sha256": digest.hexdigest()}
 
 
-def _run_all(todo: list[Run], args: argparse.Namespace, runs: pathlib.Path) -> int:
+def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
     """Runs side by side, each on a core of its own; returns 1 if one of them failed."""
+    runs = args.runs / args.table
     # Like Ctrl-C: runs that nobody waits for would go on alone.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs.mkdir(parents=True, exist_ok=True)
-    cores, waiting, failed = _cores(), list(todo), False
+    cores = _cores()
+    waiting = [run for run in todo if _has_its_teacher(run, args.runs)]
+    failed = len(waiting) < len(todo)
     free = [cores[k % len(cores)] for k in range(args.jobs)]
     working: dict[subprocess.Popen, tuple[Run, int, float]] = {}
     try:
@@ -128,6 +142,8 @@ def _run_all(todo: list[Run], args: argparse.Namespace, runs: pathlib.Path) -> i
                 how = "done" if process.returncode == 0 else f"failed, code {process.returncode}"
                 print(f"{run.name}: {how} after {minutes:.1f} minutes", flush=True)
                 failed |= process.returncode != 0
+                if process.returncode == 0:
+                    write_json(runs / f"{run.name}.made_by", _made_by(run))
     finally:
         for process in working:
             process.send_signal(signal.SIGINT)
@@ -151,19 +167,34 @@ def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) ->
         )
 
 
-def _collect(run: Run, all_runs: pathlib.Path, directory: pathlib.Path) -> dict[str, Any] | None:
-    """Returns what the table keeps of a run, None if that is not complete."""
+def _has_its_teacher(run: Run, runs: pathlib.Path) -> bool:
+    """Returns whether the run whose teacher a run takes is complete, and says so if not."""
+    if run.teacher is None or _status(runs / run.teacher) == "complete":
+        return True
+    table, _, name = run.teacher.partition("/")
+    print(f"{run.name}: left out; first do tools/reproduce.py --table {table} --only {name}")
+    return False
+
+
+def _status(directory: pathlib.Path) -> str | None:
     path = directory / "results.json"
-    results = json.loads(path.read_text()) if path.exists() else {}
-    if results.get("status") != "complete":
+    return json.loads(path.read_text()).get("status") if path.exists() else None
+
+
+def _collect(run: Run, runs: pathlib.Path) -> dict[str, Any] | None:
+    """Returns what the table keeps of a run, None if that is not complete, or of other files."""
+    directory, mark = runs / run.name, runs / f"{run.name}.made_by"
+    made_by = json.loads(mark.read_text()) if mark.exists() else None
+    if _status(directory) != "complete" or made_by != _made_by(run):
         return None
+    results = json.loads((directory / "results.json").read_text())
     for row in results["rows"].values():
         for student in row["students"].values():
             for curve in _CURVES:
                 student.pop(curve, None)
     results = {k: v for k, v in results.items() if k not in ("table", "checksum")}
     config = (directory / "config.gin").read_text()
-    return {"command": _command(run, all_runs), "config": config, **results}
+    return {"made_by": made_by, "config": config, **results}
 
 
 def _report(table: Table, found: dict[str, Any], record: pathlib.Path) -> None:

@@ -154,3 +154,10 @@ def test_mean_probabilities_are_those_of_each_class(source) -> None:
         p /= p.sum(-1, keepdims=True)
         expected = [p[labels == k].mean(axis=0) for k in range(3)]
         np.testing.assert_allclose(task.mean_probabilities(state, "dev"), expected, rtol=1e-4)
+
+
+def test_too_little_dev_data_is_not_trained_on(source) -> None:
+    task = Classification(source, logistic_regression, ExpectedAccuracy(), batch_size=6, dev_size=6)
+    with pytest.raises(ValueError, match="dev_size=6 is too little to train on 'dev'"):
+        task.trained_on("dev", held_back=0.2)
+    task.trained_on("dev")

@@ -36,13 +36,13 @@ def make(tiny_gin, tmp_path, monkeypatch):
     return make
 
 
-def test_a_table_is_made_and_goes_on(make, tmp_path, capsys) -> None:
+def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     code, record = make("--report")
     assert (code, record) == (1, {})
     code, record = make()
     assert code == 0
     found = record["runs"]["small"]
-    assert "tf_l2t.train --gin_file=" in found["command"]
+    assert "tf_l2t.train --gin_file=" in found["made_by"]["command"]
     assert "PairFlips.rate = 0.45" in found["config"]
     assert set(found["rows"]) == {"cross entropy", "taught"}
     (student, _) = found["rows"]["taught"]["students"].values()
@@ -57,12 +57,18 @@ def test_a_table_is_made_and_goes_on(make, tmp_path, capsys) -> None:
     assert again["runs"]["small"]["rows"] == found["rows"]
     log = (tmp_path / "runs" / "noisy" / "small.log").read_text()
     assert log.count("Writing to") == log.count("Going on with") == 1
+    # Nor taken for the run of another command, or of other gin files.
+    assert make("--report", bindings=("NUM_STEPS = 13",))[0] == 1
+    text = tiny_gin.read_text()
+    tiny_gin.write_text(text + "# Another one.\n")
+    assert make("--report")[0] == 1
+    assert make("--keep", "--report")[0] == 1
+    tiny_gin.write_text(text)
+    assert make("--report")[0] == 0
     # Without the directory of the run, the numbers may stand for it.
     (tmp_path / "runs" / "noisy").rename(tmp_path / "elsewhere")
     assert make("--keep") == (0, again)
     assert not list((tmp_path / "runs" / "noisy").iterdir())
-    # But not for another command.
-    assert make("--report", bindings=("NUM_STEPS = 13",))[0] == 1
 
 
 def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
@@ -70,7 +76,7 @@ def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
     assert (code, record) == (1, {})
     said = capsys.readouterr().out
     assert "small: failed, code 2" in said
-    assert "Not complete: small" in said
+    assert "Not complete: small (not begun)" in said
     assert "num_steps" in (tmp_path / "runs" / "noisy" / "small.log").read_text()
 
 

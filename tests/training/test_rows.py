@@ -30,6 +30,11 @@ def test_every_variant_is_tried_at_every_rate() -> None:
     [
         ({"trained_on": "test"}, "trained_on must be one of"),
         ({"loss": {}}, "loss is empty"),
+        ({"learning_rates": (0.1, 0.2, 0.1)}, "a rate twice"),
+        (
+            {"loss": EstimatedForwardCorrection(), "teacher": fixed_teacher},
+            "takes nothing from a teacher",
+        ),
         ({"recipe": SGD}, "recipe must be a Recipe, got .*SGD"),
         ({"teacher": {}}, "teacher is empty"),
         ({"loss": {"a": CrossEntropy()}, "teacher": {"b": fixed_teacher}}, "not both be several"),

@@ -2,7 +2,7 @@
 
 from tf_l2t.data.augmentation import Augmentation, CropAndFlip
 from tf_l2t.data.batches import BatchIndices, gather
-from tf_l2t.data.channel_statistics import channel_statistics
+from tf_l2t.data.channel_statistics import channel_statistics, normalisation
 from tf_l2t.data.corruptions import (
     CIFAR10_PAIRS,
     MNIST_PAIRS,
@@ -36,6 +36,7 @@ __all__ = [
     "embedded_mnist",
     "gather",
     "idx_images",
+    "normalisation",
     "read_idx",
     "split",
     "tfds_images",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 
 _AT_ONCE = 1000
@@ -25,3 +28,27 @@ def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
     mean = sum(part.sum(axis=(0, 1, 2), dtype=np.float64) for part in parts) / count
     squares = sum(((part - mean) ** 2).sum(axis=(0, 1, 2)) for part in parts) / count
     return (mean / scale).tolist(), (np.sqrt(squares) / scale).tolist()
+
+
+def normalisation(
+    images: np.ndarray, mean: Sequence[float] | str | None, std: Sequence[float] | str | None
+) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """Returns mean and std of each channel, measured on the images where "train" asks for it."""
+    measure = functools.cache(lambda: channel_statistics(images))
+
+    def numbers(k: int, name: str, value: Sequence[float] | str | None) -> Sequence[float] | None:
+        if not isinstance(value, str):
+            return value
+        if value != "train":
+            raise ValueError(
+                f"Classification: {name} must be numbers, one a channel, or 'train', got {value!r}."
+            )
+        return measure()[k]
+
+    mean, std = numbers(0, "mean", mean), numbers(1, "std", std)
+    if std is not None and min(std) <= 0:
+        raise ValueError(
+            f"Classification: std must be above 0 in every channel, got {list(std)}; a channel "
+            "that is the same in every pixel cannot be scaled. Give numbers, or None."
+        )
+    return mean, std

@@ -18,8 +18,9 @@ class DynamicForwardCorrection(Loss):
 
     T[i, j] stands for P(label j | class i). The teacher is not told what the noise is: it finds
     the matrix whose students do best on clean dev data. With Φ = d·I, d large, the loss is cross
-    entropy, and it takes the same learning rates. Unlike `DynamicBilinear` it is bounded below for
-    any Φ, which keeps students away from the edge of stability.
+    entropy, and it takes the same learning rates: bind `attention_teacher.diagonal = 5.0` and
+    `off_diagonal = 0.0`, since the defaults are for `DynamicBilinear`. Unlike that it is bounded
+    below for any Φ, which keeps students away from the edge of stability.
 
     Raises:
         ValueError: when called, if Φ is missing or its shape is not that of the logits' classes.

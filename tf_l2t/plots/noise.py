@@ -29,7 +29,8 @@ def noise(
     """
     figure.set_size_inches(11, 4.9)
     left, right = figure.subplots(1, 2)
-    most = float(np.max(labels_of_class[~np.eye(len(names), dtype=bool)]))
+    shown = [labels_of_class, matrix] if probabilities else [labels_of_class]
+    most = float(np.max(np.stack(shown)[:, ~np.eye(len(names), dtype=bool)]))
     scale = Scale(most / 2, most / 2)
     image = draw_heat_map(figure, left, labels_of_class, names, scale, "Reds")
     left.set_title("applied: part of class i's examples with the label j")

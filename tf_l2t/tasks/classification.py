@@ -18,8 +18,8 @@ from tf_l2t.data import (
     Corruption,
     Examples,
     Source,
-    channel_statistics,
     gather,
+    normalisation,
     split,
 )
 from tf_l2t.data.permutations import permutation
@@ -103,7 +103,7 @@ class Classification(Task):
         self.measure = measure
         self.batch_size = batch_size
         self._chunk_size = chunk_size
-        self._resplit = resplit
+        self._reserved, self._resplit = reserved, resplit
         if resplit and corruption is not None:
             raise ValueError(
                 "Classification: resplit=True would make dev images of those that the corruption "
@@ -114,7 +114,7 @@ class Classification(Task):
             augmentation.check(source.input_shape)
         clean = split(source, dev_size, split_seed, reserved)
         train, self._damage = _corrupted(clean.train, corruption, self.num_classes)
-        self._mean, self._std = _measured(train.images, mean, std)
+        self._mean, self._std = normalisation(train.images, mean, std)
         self._gather = functools.partial(gather, mean=self._mean, std=self._std)
         self._use(
             {
@@ -149,7 +149,13 @@ class Classification(Task):
                 "Classification: resplit=True is for a teacher_task; a row with trained_on="
                 f"{data!r} needs dev images that all students share."
             )
-        held = round(held_back * self.num_examples("dev"))
+        count = self.num_examples("dev")
+        held = round(held_back * count)
+        if (held_back and not held) or count - held < self.batch_size:
+            raise ValueError(
+                f"Classification: dev_size={count} is too little to train on {data!r} with "
+                f"batch_size={self.batch_size} and {held_back:.0%} held back; take more dev images."
+            )
         dev = self._splits["dev"]
         rest = Examples(*(array[held:] for array in dev))
         train = {
@@ -290,6 +296,7 @@ class Classification(Task):
             "student_weights": self.student.num_weights,
             "batch_size": self.batch_size,
             "measure": type(self.measure).__name__,
+            **({"reserved": self._reserved} if self._reserved else {}),
             **({"resplit": True} if self._resplit else {}),
             **({"corruption": self._damage} if self._damage else {}),
             **({"mean": list(self._mean)} if self._mean is not None else {}),
@@ -348,30 +355,6 @@ class Classification(Task):
         outputs, _, _ = self.student(state.weights, state.variables, batch.inputs, training=False)
         values = score(outputs, batch.targets)
         return tf.einsum("n,n...->...", tf.cast(counted, values.dtype), values) / count
-
-
-def _measured(
-    images: np.ndarray, mean: Sequence[float] | str | None, std: Sequence[float] | str | None
-) -> tuple[Sequence[float] | None, Sequence[float] | None]:
-    """Returns mean and std of each channel, measured on the images where "train" asks for it."""
-    measure = functools.cache(lambda: channel_statistics(images))
-
-    def numbers(k: int, name: str, value: Sequence[float] | str | None) -> Sequence[float] | None:
-        if not isinstance(value, str):
-            return value
-        if value != "train":
-            raise ValueError(
-                f"Classification: {name} must be numbers, one a channel, or 'train', got {value!r}."
-            )
-        return measure()[k]
-
-    mean, std = numbers(0, "mean", mean), numbers(1, "std", std)
-    if std is not None and min(std) <= 0:
-        raise ValueError(
-            f"Classification: std must be above 0 in every channel, got {list(std)}; a channel "
-            "that is the same in every pixel cannot be scaled. Give numbers, or None."
-        )
-    return mean, std
 
 
 def _corrupted(

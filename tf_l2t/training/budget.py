@@ -14,7 +14,8 @@ class Budget:
     Attributes:
         num_steps: T.
         warm_start_steps: the first so many of them are with cross entropy and without a teacher,
-            the same for every loss; what follows starts with fresh slots of the update rule.
+            whatever the loss, with the recipe of its row; what follows starts with fresh slots of
+            the update rule.
         warm_start_learning_rate: peak learning rate of these steps.
         observe_every: steps between two measurements of the state vector. It is also the length
             of a segment, the least that `storage="recompute"` holds at a time.

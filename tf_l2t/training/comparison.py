@@ -141,7 +141,9 @@ class Comparison:
         rows = sorted(self.rows, key=_is_estimated)
         trials = [(row, trial) for row in rows for trial in row.trials]
         steps = self._search_seeds * self._budget.num_steps
-        total = len(trials) * steps
+        unknown = [row for row in rows if _is_estimated(row)]
+        unknown = [row for row in unknown if row.name not in results.get("estimates", {})]
+        total = len(trials) * steps + len(unknown) * self._budget.num_steps
         with Progress("search of learning rates", total, replicas=self._replicas) as progress:
             for row, trial in trials:
                 found = results["search"].setdefault(row.name, {})
@@ -150,7 +152,7 @@ class Comparison:
                     continue
                 start = time.perf_counter()
                 if _is_estimated(row) and row.name not in results.setdefault("estimates", {}):
-                    results["estimates"][row.name] = self._estimate(results)
+                    results["estimates"][row.name] = self._estimate(results, progress.steps)
                 students = train_and_score(
                     self._teach(row, trial, _SEARCH, results.get("estimates")),
                     self._initial_theta(row, trial),
@@ -255,12 +257,16 @@ class Comparison:
         assert isinstance(loss, Loss)
         return build(self._task.coefficient_shapes(loss), len(self._task.feature_names))
 
-    def _estimate(self, results: Mapping[str, Any]) -> list[list[float]]:
+    def _estimate(
+        self, results: Mapping[str, Any], on_steps: Callable[[int], None]
+    ) -> list[list[float]]:
         """Trains a student on the labels as they are, and asks it for those of the dev data."""
         assert self._shown_by is not None
         teaching = self.best_teaching(self._shown_by, results)
-        lesson = teaching.roll_out([], self._seeds("search", 1)[0])
-        return self._task.mean_probabilities(lesson.rollout.state, "dev").tolist()
+        (lesson, *_) = teaching.roll_out_each([], self._seeds("search", 1), on_steps=on_steps)
+        found = self._task.mean_probabilities(lesson.rollout.state, "dev").tolist()
+        # The chief's, which results.json keeps: rounding may differ between machines.
+        return self._replicas.workers.gather(found)[0]
 
     def _teach(
         self, row: Row, trial: Trial, stage: int, estimates: Mapping[str, Any] | None = None

@@ -75,6 +75,15 @@ class Row:
         for argument, value in (("loss", self.loss), ("teacher", self.teacher)):
             if isinstance(value, Mapping) and not value:
                 raise ValueError(f"Row {self.name!r}: {argument} is empty; give at least one.")
+        estimated = any(isinstance(loss, EstimatedLoss) for loss, _ in self.variants.values())
+        if estimated and self.teacher is not None:
+            raise ValueError(
+                f"Row {self.name!r}: loss is estimated and takes nothing from a teacher; leave "
+                "teacher None."
+            )
+        names = [trial.name for trial in self.trials]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Row {self.name!r}: learning_rates has a rate twice, got {names}.")
         if self.trained_on not in DATA:
             raise ValueError(
                 f"Row {self.name!r}: trained_on must be one of {DATA}, got {self.trained_on!r}."

@@ -52,15 +52,15 @@ def table(results: Mapping[str, Any]) -> str:
     header += [f"minus {baseline}", "p"] if baseline else []
     header += ["variant"] if variants else []
     header += ["learning rate", "seeds", "seconds a student"]
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1)]
+    lines = [header]
     for name, row in results["rows"].items():
         difference = row.get("difference")
         compared = [_signed(difference), _p(difference)] if baseline else []
         lines.append(
             [
                 name,
-                _plus_minus(row["test_error"]),
-                _plus_minus(row["dev_error"]) if row["dev_error"] else "",
+                plus_minus(row["test_error"]),
+                plus_minus(row["dev_error"]) if row["dev_error"] else "",
                 *compared,
                 *([row.get("variant", "")] if variants else []),
                 f"{row['learning_rate']:g}",
@@ -68,7 +68,13 @@ def table(results: Mapping[str, Any]) -> str:
                 f"{row['seconds']['mean']:.1f}",
             ]
         )
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    return markdown(lines)
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table of a header and further lines; numbers are aligned to the right."""
+    lines = [lines[0], ["---"] + ["---:"] * (len(lines[0]) - 1), *lines[1:]]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     return "\n".join(
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
         for line in lines
@@ -98,13 +104,14 @@ def comma_separated(results: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
-def _plus_minus(value: Mapping[str, Any]) -> str:
+def plus_minus(value: Mapping[str, Any]) -> str:
+    """Returns mean ± standard error in %."""
     mean, error = value["mean"], value["standard_error"]
     return f"{100 * mean:.2f}" + ("" if error is None else f" ± {100 * error:.2f}")
 
 
 def _signed(difference: Mapping[str, Any] | None) -> str:
-    return ("+" if difference["mean"] > 0 else "") + _plus_minus(difference) if difference else ""
+    return ("+" if difference["mean"] > 0 else "") + plus_minus(difference) if difference else ""
 
 
 def _p(difference: Mapping[str, Any] | None) -> str:
