@@ -57,7 +57,11 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--results", type=pathlib.Path, default=ROOT / "results", help="(results/)")
     add("--jobs", type=int, default=len(_cores()), help="runs side by side (default %(default)s)")
     add("--only", nargs="+", metavar="RUN", help="these runs alone; the table has what is there")
-    add("--keep", action="store_true", help="don't repeat runs that results/ has, command for word")
+    add(
+        "--keep",
+        action="store_true",
+        help="don't repeat runs that results/ has, of the same command and gin",
+    )
     add("--report", action="store_true", help="run nothing, write what is complete")
     args = parser.parse_args(argv)
     names = [run.name for run in TABLES[args.table].runs]

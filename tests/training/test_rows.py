@@ -51,4 +51,3 @@ def test_the_estimate_is_what_the_student_says_of_each_class() -> None:
     # No dev image is of class 1.
     expected = [said[0], [0, 1, 0], said[2]]
     np.testing.assert_allclose(loss.transition_matrix, expected, atol=1e-7)
-    assert EstimatedForwardCorrection().describe() == {"name": "EstimatedForwardCorrection"}

@@ -6,7 +6,8 @@ import gin
 import tensorflow as tf
 
 from tf_l2t.losses.base import Loss, coefficient
-from tf_l2t.measures.log_probabilities import FLOOR, log_probabilities
+from tf_l2t.losses.forward_correction import through_noise
+from tf_l2t.measures.log_probabilities import log_probabilities
 from tf_l2t.types import Nest, Outputs
 
 
@@ -47,7 +48,5 @@ class DynamicForwardCorrection(Loss):
         """Returns the loss of every example, [batch], ≥ 0; the coefficient is Φ."""
         logits = outputs.logits
         phi = coefficient(self, "phi", coefficients, logits)
-        of_label = tf.gather(tf.transpose(tf.nn.log_softmax(phi)), targets)
-        return -tf.maximum(
-            tf.reduce_logsumexp(log_probabilities(logits) + of_label, axis=-1), FLOOR
-        )
+        log_of_label = tf.transpose(tf.nn.log_softmax(phi))
+        return through_noise(log_probabilities(logits), log_of_label, targets)

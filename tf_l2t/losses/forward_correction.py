@@ -64,5 +64,16 @@ class ForwardCorrection(Loss):
             )
         with np.errstate(divide="ignore"):
             log_of_label = np.maximum(np.log(np.transpose(self.transition_matrix)), FLOOR)
-        log_of_label = tf.gather(tf.constant(log_of_label, log_p.dtype), targets)
-        return -tf.maximum(tf.reduce_logsumexp(log_p + log_of_label, axis=-1), FLOOR)
+        return through_noise(log_p, tf.constant(log_of_label, log_p.dtype), targets)
+
+
+def through_noise(log_p: tf.Tensor, log_of_label: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Returns -log Σ_i p_i T[i, y], at most -FLOOR.
+
+    Args:
+        log_p: [batch, C].
+        log_of_label: log T transposed, a row for each label, [C, C].
+        targets: y, int32 [batch].
+    """
+    joint = log_p + tf.gather(log_of_label, targets)
+    return -tf.maximum(tf.reduce_logsumexp(joint, axis=-1), FLOOR)

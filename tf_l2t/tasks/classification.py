@@ -207,7 +207,9 @@ class Classification(Task):
     def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
         start, stop = (self.batch_size * k // num_parts for k in (part, part + 1))
         rows = context["rows"][t - context["first"]]
-        batch = self._gather(self._pool or self._splits["train"], rows[start:stop])
+        batch = self._gather(
+            self._pool or self._splits["train"], rows[start:stop] if num_parts > 1 else rows
+        )
         if self._augmentation is None:
             return batch
         seed = tf.random.experimental.stateless_fold_in(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
 
 import gin
 import numpy as np
@@ -23,10 +22,6 @@ class EstimatedLoss(abc.ABC):
             mean_probabilities: [C, C], in row i the mean probabilities that the student gives to
                 the dev examples of class i.
         """
-
-    def describe(self) -> dict[str, Any]:
-        """Returns name and arguments, as results.json says them."""
-        return {"name": type(self).__name__, **vars(self)}
 
 
 @gin.register(module="tf_l2t")

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_l2t.checks import instance_of
+from tf_l2t.checks import instance_of, one_of
 from tf_l2t.losses.base import Loss
 from tf_l2t.training.estimated import EstimatedLoss
 from tf_l2t.training.recipe import Recipe
@@ -84,10 +84,7 @@ class Row:
         names = [trial.name for trial in self.trials]
         if len(set(names)) < len(names):
             raise ValueError(f"Row {self.name!r}: learning_rates has a rate twice, got {names}.")
-        if self.trained_on not in DATA:
-            raise ValueError(
-                f"Row {self.name!r}: trained_on must be one of {DATA}, got {self.trained_on!r}."
-            )
+        one_of(f"Row {self.name!r}", "trained_on", self.trained_on, DATA)
         if self.recipe is not None:
             instance_of(f"Row {self.name!r}", "recipe", self.recipe, Recipe)
 
