@@ -219,7 +219,7 @@ def _noisy_runs() -> Iterable[Run]:
 def _transfer_runs() -> Iterable[Run]:
     clean, noise = "1/lenet-taught", "noisy/noise45-dev5000"
     fashion = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
-    for teacher, kind, steps in ((clean, "clean", 8600), (noise, "noisy", 3200)):
+    for teacher, kind, steps in ((clean, "clean", 8600), (noise, "noisy", 1600)):
         for name, title, bindings in (
             ("same", "as in its table, other seeds", ()),
             ("perceptron", "a perceptron", ("STUDENT = @mlp",)),
