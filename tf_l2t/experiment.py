@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ import tensorflow as tf
 
 from tf_l2t import plots
 from tf_l2t.checks import instance_of, whole_number
+from tf_l2t.gin_files import register_keras
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint, chiefs_json
@@ -31,22 +31,19 @@ from tf_l2t.runtime.teacher_run import train_teacher
 from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.frozen import frozen_teacher
+from tf_l2t.training.budget import Budget
 from tf_l2t.training.comparison import Comparison
+from tf_l2t.training.lesson import Lesson
 from tf_l2t.training.recipe import Recipe
-from tf_l2t.training.rollout import Budget, Lesson
 from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
 from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
 
-_ABSTRACT = ("Optimizer", "LossScaleOptimizer", "LearningRateSchedule")
 for _class in (Budget, Row, TeacherSchedule, TrustRegion, Watch):
     gin.register(_class, module="tf_l2t")
-for _module in (keras.optimizers, keras.optimizers.schedules):
-    for _name, _member in vars(_module).items():
-        if inspect.isclass(_member) and _name not in _ABSTRACT:
-            gin.external_configurable(_member, module=_module.__name__, name=_name)
+register_keras()
 
 TAUGHT = "taught"
 
@@ -157,7 +154,7 @@ class Experiment:
         self._rows = rows
         self.replicas = (distribution or Distribution()).replicas
         self._watch = watch
-        watch.check(len(task.describe().get("class_names", ())))
+        watch.check(len(task.class_names))
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         self._new_comparison = functools.partial(
             Comparison,
@@ -203,7 +200,7 @@ class Experiment:
                 directory,
                 summaries,
                 self._checkpoint_every,
-                lambda dev_accuracy: self._teacher_record(dev_accuracy, directory),
+                lambda dev_score: self._teacher_record(dev_score, directory),
             )
             if trainer.failure:
                 results["status"] = "stopped"
@@ -254,15 +251,15 @@ class Experiment:
         return run
 
     def _frozen(self, teacher: LoadedTeacher) -> Row:
-        names = self._task.describe()["class_names"]
+        names = self._task.class_names
         teacher.check_classes(len(names))
-        if tuple(names) != teacher.class_names:
+        if names != teacher.class_names:
             logging.warning(
                 "The teacher %s is for the classes %s, and the data has %s: it takes the first "
                 "of them for its first, and so on.",
                 teacher.path,
                 teacher.class_names,
-                tuple(names),
+                names,
             )
         build = lambda shapes, num_features: frozen_teacher(teacher, shapes, num_features)
         return Row(TAUGHT, teacher.loss, self._taught.learning_rates, build)
@@ -274,8 +271,9 @@ class Experiment:
         teacher: LoadedTeacher | None = None,
     ) -> dict[str, Any]:
         results = self._resume(directory, teacher)
-        class_names = results["data"].get("class_names", ())
-        summaries = Summaries(directory.tensorboard, class_names, self._watch)
+        summaries = Summaries(
+            directory.tensorboard, self._task.class_names, self._watch, self._task.score
+        )
         try:
             work(results, summaries)
             if results["status"] == "running":
@@ -323,6 +321,7 @@ class Experiment:
             "name": self.name,
             "versions": versions(),
             **given,
+            "score": self._task.score.name,
             "budget": dataclasses.asdict(self._budget),
             "teacher_budget": dataclasses.asdict(self._teacher_budget),
             "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
@@ -345,18 +344,17 @@ class Experiment:
             self._seed,
         )
 
-    def _teacher_record(
-        self, dev_accuracy: float | None, directory: RunDirectory
-    ) -> dict[str, Any]:
-        data = self._teacher_task.describe()
+    def _teacher_record(self, dev_score: float | None, directory: RunDirectory) -> dict[str, Any]:
+        task = self._teacher_task
         return teacher_record(
             self._loss,
-            data["class_names"],
-            observed_examples=self._teacher_task.observed_examples,
+            task.class_names,
+            features=zip(task.feature_names, task.feature_definitions, strict=True),
+            observed_examples=task.observed_examples,
             observe_every=self._teacher_budget.observe_every,
             budget=dataclasses.asdict(self._teacher_budget),
-            dev_accuracy=dev_accuracy,
-            data=data,
+            **{task.score.scored("dev"): dev_score},
+            data=task.describe(),
             config=directory.config.read_text(),
         )
 
@@ -393,8 +391,3 @@ class Experiment:
         summaries.students(results["rows"])
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
-
-
-def default_run_directory(name: str) -> pathlib.Path:
-    """Returns runs/NAME under the current directory."""
-    return pathlib.Path("runs") / name

@@ -17,12 +17,13 @@ from tf_l2t.plots.coefficients import class_bars, phi
 from tf_l2t.plots.learning_curves import has_curves, learning_curves, training_loss
 from tf_l2t.plots.loss_surface import loss_surface
 from tf_l2t.plots.noise import noise
-from tf_l2t.plots.scores import dev_measure, test_error
+from tf_l2t.plots.scores import dev_measure, test_scores
 from tf_l2t.plots.style import STYLE
 from tf_l2t.runtime.coefficient_scalars import is_matrix, names_of
 from tf_l2t.runtime.files import atomic_writer
 from tf_l2t.runtime.taught_student import TaughtStudent
 from tf_l2t.runtime.watch import ClassPairs, most_moved_pairs
+from tf_l2t.score import score_of
 
 Draw = Callable[[Figure], None]
 
@@ -72,15 +73,16 @@ def write_figures(
 
 def _of_results(results: dict[str, Any]) -> dict[str, Draw]:
     figures: dict[str, Draw] = {}
+    score = score_of(results)
     if results["teacher"].get("steps"):
-        figures["dev_measure"] = lambda figure: dev_measure(figure, results["teacher"])
+        figures["dev_measure"] = lambda figure: dev_measure(figure, results["teacher"], score)
     rows = {name: row for name, row in results["rows"].items() if row.get("students")}
     if rows:
-        figures["test_error"] = lambda figure: test_error(figure, rows)
+        figures[score.field("test")] = lambda figure: test_scores(figure, rows, score)
     if any(has_curves(row, "training_loss") for row in rows.values()):
         figures["training_loss"] = lambda figure: training_loss(figure, rows)
-    if any(has_curves(row, "observed_dev_accuracy") for row in rows.values()):
-        figures["learning_curves"] = lambda figure: learning_curves(figure, rows)
+    if any(has_curves(row, score.observed("dev")) for row in rows.values()):
+        figures["learning_curves"] = lambda figure: learning_curves(figure, rows, score)
     return figures
 
 

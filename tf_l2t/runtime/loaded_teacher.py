@@ -162,7 +162,7 @@ def _check_record(directory: pathlib.Path, metadata: dict[str, Any]) -> None:
     if given != shapes:
         raise TeacherError(f"{damaged} (coefficients {given}, not {shapes}); export it again.")
     classes = metadata["num_classes"]
-    if len(metadata["class_names"]) != classes or len(features) != classes + 3:
+    if len(metadata["class_names"]) != classes or len(features) not in (classes + 3, 3):
         raise TeacherError(
             f"{damaged} ({len(metadata['class_names'])} class names and {len(features)} features "
             f"for {classes} classes); export the teacher again."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,38 +17,12 @@ from tf_l2t.differentiation.segments import Segment
 from tf_l2t.differentiation.step import TrainingStep, floating
 from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.losses.base import Loss
-from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.training.budget import Budget
-from tf_l2t.types import Batch, Nest, StudentState
-
-
-class TaughtBatch(NamedTuple):
-    """What the training step reads at step t."""
-
-    t: tf.Tensor
-    examples: list[Batch]
-    """One for each part of the batch that this process works on."""
-    state_vector: tf.Tensor
-    """s_t, [|s|]; empty where there is no teacher."""
-    dropout_seed: tf.Tensor
-    """int32 [2]."""
-
-
-class Lesson(NamedTuple):
-    """One student after its training, and what was seen on the way."""
-
-    rollout: RolloutResult
-    steps: list[int]
-    """First step of each segment."""
-    training_loss: list[float]
-    """Mean of each segment."""
-    state_vectors: list[tf.Tensor]
-    """s_t at the first step of each segment; empty where there is no teacher."""
-    seed: int
-    """Of the student."""
+from tf_l2t.training.lesson import Lesson, TaughtBatch
+from tf_l2t.types import Nest, StudentState
 
 
 class Teaching:
@@ -85,6 +59,7 @@ class Teaching:
         if jit_compile:
             task.check_jit_compile()
         self.replicas = replicas or Replicas()
+        task = task.for_loss(loss)
         if task.batch_size < self.replicas.num_parts:
             raise ValueError(
                 f"batch_size={task.batch_size} cannot be split over {self.replicas.num_parts} "
@@ -112,7 +87,7 @@ class Teaching:
             assert warm_start_rule is not None
             self._warm_start = Teaching(
                 task,
-                CrossEntropy(),
+                task.likelihood,
                 warm_start_rule,
                 dataclasses.replace(budget, warm_start_steps=0),
                 replicas=replicas,
@@ -250,7 +225,7 @@ class Teaching:
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
         state = self.engine.step.initial_state(*self.task.initial(seed=0))
-        context = self._context(Segment(0, 1), 0)
+        context = self._context(Segment(0, 1), 0, state)
         if self.teacher is not None:
             context["observed"] = self.task.compiled_observe(
                 state.weights, state.variables, *self.task.own_split(0)
@@ -308,7 +283,10 @@ class Teaching:
         )[: len(states)]
 
     def _contexts(self, segment: Segment, state: Any, seeds: Sequence[int]) -> Nest:
-        contexts = [self._context(segment, seed) for seed in seeds]
+        states = self._unpack(state)
+        contexts = [
+            self._context(segment, seed, state) for seed, state in zip(seeds, states, strict=True)
+        ]
         if self.teacher is not None:
             observed = self.observe_each(state, seeds)
             contexts = [
@@ -317,8 +295,9 @@ class Teaching:
             ]
         return self._pack(contexts)
 
-    def _context(self, segment: Segment, seed: int) -> dict[str, Nest]:
-        return {"task": self.task.context(segment, seed), "seed": tf.constant(seed, tf.int32)}
+    def _context(self, segment: Segment, seed: int, state: StudentState) -> dict[str, Nest]:
+        context = self.task.context_of_student(self.task.context(segment, seed), state)
+        return {"task": context, "seed": tf.constant(seed, tf.int32)}
 
     def _batch(self, t: tf.Tensor, context: Nest) -> TaughtBatch:
         num_parts = self.replicas.num_parts
@@ -378,17 +357,17 @@ class Teaching:
                 outputs, updated, penalty = self.task.forward(
                     weights, variables, examples, training=True, seed=seed
                 )
-                loss = tf.reduce_mean(self._loss(outputs, examples.targets, coefficients))
+                losses = self._loss(outputs, examples.targets, coefficients)
             if num_parts == 1:
-                return loss + penalty, updated
-            share = tf.nest.flatten(examples.targets)[0].shape[0] / self.task.batch_size
-            found.append((loss * share + penalty / num_parts, updated))
-        losses, updates = zip(*found, strict=True)
+                return tf.reduce_mean(losses) + penalty, updated
+            whole = tf.cast(self.task.whole_batch(examples), losses.dtype)
+            found.append((tf.reduce_sum(losses) / whole + penalty / num_parts, updated))
+        shares, updates = zip(*found, strict=True)
         # Each part has its own statistics of a batch norm; the moving ones take their mean.
         mean = lambda *parts: (
             tf.add_n(parts) / num_parts if parts[0].dtype.is_floating else parts[0]
         )
-        return tf.add_n(losses), [mean(*parts) for parts in zip(*updates, strict=True)]
+        return tf.add_n(shares), [mean(*parts) for parts in zip(*updates, strict=True)]
 
     def _mean_loss(self, loss: tf.Tensor) -> float:
         if self.replicas.num_parts > 1:
