@@ -16,6 +16,7 @@ from tf_l2t.data.mnist import embedded_mnist, idx_images
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
+from tf_l2t.data.token_batches import TokenBatches
 
 __all__ = [
     "CIFAR10_PAIRS",
@@ -30,6 +31,7 @@ __all__ = [
     "PairFlips",
     "Source",
     "Splits",
+    "TokenBatches",
     "UniformFlips",
     "arrays",
     "channel_statistics",
