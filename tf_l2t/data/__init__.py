@@ -15,8 +15,11 @@ from tf_l2t.data.idx import read_idx
 from tf_l2t.data.mnist import embedded_mnist, idx_images
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split
+from tf_l2t.data.subwords import Subwords, train_subwords
+from tf_l2t.data.text_encoders import TextEncoder
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
 from tf_l2t.data.token_batches import TokenBatches
+from tf_l2t.data.words import Words, count_words
 
 __all__ = [
     "CIFAR10_PAIRS",
@@ -31,10 +34,14 @@ __all__ = [
     "PairFlips",
     "Source",
     "Splits",
+    "Subwords",
+    "TextEncoder",
     "TokenBatches",
     "UniformFlips",
+    "Words",
     "arrays",
     "channel_statistics",
+    "count_words",
     "embedded_mnist",
     "gather",
     "idx_images",
@@ -42,4 +49,5 @@ __all__ = [
     "read_idx",
     "split",
     "tfds_images",
+    "train_subwords",
 ]
