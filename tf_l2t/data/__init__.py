@@ -11,8 +11,11 @@ from tf_l2t.data.corruptions import (
     PairFlips,
     UniformFlips,
 )
+from tf_l2t.data.encoded_pairs import EncodedPairs, encode_pairs
 from tf_l2t.data.idx import read_idx
 from tf_l2t.data.mnist import embedded_mnist, idx_images
+from tf_l2t.data.multi30k import multi30k
+from tf_l2t.data.parallel_text import Pairs, ParallelText, aligned_files
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split
 from tf_l2t.data.subwords import Subwords, train_subwords
@@ -29,9 +32,12 @@ __all__ = [
     "Corruption",
     "CropAndFlip",
     "DatasetUnavailableError",
+    "EncodedPairs",
     "Examples",
     "LongTail",
     "PairFlips",
+    "Pairs",
+    "ParallelText",
     "Source",
     "Splits",
     "Subwords",
@@ -39,12 +45,15 @@ __all__ = [
     "TokenBatches",
     "UniformFlips",
     "Words",
+    "aligned_files",
     "arrays",
     "channel_statistics",
     "count_words",
     "embedded_mnist",
+    "encode_pairs",
     "gather",
     "idx_images",
+    "multi30k",
     "normalisation",
     "read_idx",
     "split",
