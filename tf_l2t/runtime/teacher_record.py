@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tf_l2t.losses import TAUGHT_LOSSES
+from tf_l2t.losses import loss_record
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.run_directory import versions
 from tf_l2t.teachers.state_features import feature_definitions, feature_names
@@ -59,9 +59,6 @@ def teacher_record(
     A loss that is not in `tf_l2t.losses.TAUGHT_LOSSES` is described too, but `load_teacher`
     refuses its teacher.
     """
-    name = type(loss).__name__
-    # A loss from outside may not keep its arguments, and a teacher's training must not end here.
-    arguments = loss.arguments() if TAUGHT_LOSSES.get(name) is type(loss) else {}
     classes = tuple(map(str, class_names))
     if features is None:
         features = zip(feature_names(classes), feature_definitions(classes), strict=True)
@@ -79,7 +76,7 @@ def teacher_record(
             "observed_examples": observed_examples,
             "observe_every": observe_every,
         },
-        "loss": {"class": name, "arguments": arguments, "formula": loss.formula},
+        "loss": {**loss_record(loss), "formula": loss.formula},
         "coefficients": {
             name: list(shape) for name, shape in loss.coefficient_shapes(len(classes)).items()
         },
