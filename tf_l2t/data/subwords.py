@@ -59,13 +59,18 @@ class Subwords(TextEncoder):
             )
         self.model = model
         self.lowercase = lowercase
-        self._size = processor.get_piece_size()
+        self._words = tuple(map(processor.id_to_piece, range(processor.get_piece_size())))
         self._tokenizer = tensorflow_text.SentencepieceTokenizer(model)
 
     @property
     def size(self) -> int:
         """Number of pieces, the special ones among them."""
-        return self._size
+        return len(self._words)
+
+    @property
+    def words(self) -> list[str]:
+        """Every piece, in the order of the indices; ▁ stands for a space."""
+        return list(self._words)
 
     def encode(self, strings: tf.Tensor) -> tf.RaggedTensor:
         """Returns the indices of each sentence, int32 [sentences, None], `EOS` at its end."""

@@ -22,6 +22,11 @@ class TextEncoder(tf.Module):
         """Number of indices, those of `data.vocabulary` among them."""
         raise NotImplementedError
 
+    @property
+    def words(self) -> list[str]:
+        """The word, or piece of a word, of every index."""
+        raise NotImplementedError
+
     def encode(self, strings: tf.Tensor) -> tf.RaggedTensor:
         """Returns the indices of each sentence, int32 [sentences, None], `EOS` at its end.
 

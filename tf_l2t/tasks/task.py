@@ -26,6 +26,7 @@ class Task(abc.ABC):
 
     Attributes:
         score: what students are judged by.
+        scores_in_graph: whether `scores` may be called within a `tf.function`.
         batch_size: examples of a training batch.
         num_dev_chunks: in how many chunks `dev_loss` goes through the dev data.
         class_names: of what the coefficients of a loss are for: classes, or words.
@@ -35,6 +36,7 @@ class Task(abc.ABC):
     """
 
     score: ClassVar[Score] = ACCURACY
+    scores_in_graph: ClassVar[bool] = True
     batch_size: int
     num_dev_chunks: int
     class_names: tuple[str, ...]
@@ -170,8 +172,8 @@ class Task(abc.ABC):
         return other
 
     @abc.abstractmethod
-    def model(self, state: StudentState) -> keras.Model:
-        """Returns a trained student as a Keras model that reads the source's own inputs."""
+    def model(self, state: StudentState) -> keras.Model | tf.Module:
+        """Returns a trained student that reads the source's own inputs, to be exported."""
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
