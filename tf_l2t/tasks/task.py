@@ -12,11 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.decoding import TextTranslator
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.score import ACCURACY, Score
-from tf_l2t.types import Batch, Nest, Outputs, StudentState
+from tf_l2t.types import Batch, Nest, Outputs, StudentState, TranslationOutputs
 
 TaskType = TypeVar("TaskType", bound="Task")
 
@@ -84,7 +85,7 @@ class Task(abc.ABC):
         *,
         training: bool,
         seed: tf.Tensor | None = None,
-    ) -> tuple[Outputs, list[tf.Tensor], tf.Tensor]:
+    ) -> tuple[Outputs | TranslationOutputs, list[tf.Tensor], tf.Tensor]:
         """Runs the student: its outputs, new non-trainable variables and own penalties."""
 
     @property
@@ -172,7 +173,7 @@ class Task(abc.ABC):
         return other
 
     @abc.abstractmethod
-    def model(self, state: StudentState) -> keras.Model | tf.Module:
+    def model(self, state: StudentState) -> keras.Model | TextTranslator:
         """Returns a trained student that reads the source's own inputs, to be exported."""
 
     @abc.abstractmethod

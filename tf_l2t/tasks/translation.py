@@ -138,21 +138,24 @@ class Translation(Task):
         for name in ("dev", "test"):
             together = Pairs(*map(_chained, zip(*self._sets(name).values(), strict=True)))
             self._splits[name], _ = encode_pairs(together, source, target)
+        lengths = {name: pairs.lengths for name, pairs in self._splits.items()}
+        self._examples = {name: len(array) for name, array in lengths.items()}
+        self._mean_length = {name: float(array[:, 1].mean()) for name, array in lengths.items()}
         # By length, so that there is little padding in the chunks.
         self._by_length = {
-            name: np.argsort(pairs.lengths[:, 0], kind="stable").astype(np.int32)
-            for name, pairs in self._splits.items()
+            name: np.argsort(array[:, 0], kind="stable").astype(np.int32)
+            for name, array in lengths.items()
         }
-        self._longest_candidate = int(longest(train.lengths[:, 0].max(), *self._longest))
+        self._longest_candidate = int(longest(lengths["train"][:, 0].max(), *self._longest))
         measured = self._by_length["dev"]
         if measured_examples is not None:
             measured = measured[measured < measured_examples]
         self._measured = tf.constant(measured)
         self.num_dev_chunks = -(-len(measured) // chunk_size)
-        TokenBatches(train.lengths, max_tokens, batch_size)
         self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
-            functools.partial(TokenBatches, train.lengths, max_tokens, batch_size)
+            functools.partial(TokenBatches, lengths["train"], max_tokens, batch_size)
         )
+        self._batches(seed=0)
         self._compile()
 
     def _compile(self) -> None:
@@ -169,7 +172,7 @@ class Translation(Task):
 
     def num_examples(self, split: str) -> int:
         """Returns the number of pairs of "train", "dev" or "test"."""
-        return self._splits[split].count
+        return self._examples[split]
 
     @property
     def likelihood(self) -> Loss:
@@ -220,7 +223,8 @@ class Translation(Task):
         candidates = None
         if self._num_candidates:
             candidates = of_batch(context["candidates"], index, start, stop)
-        return self._batch("train", rows[start:stop], _mean(lengths), whole, candidates)
+        mean_length = tf.reduce_mean(tf.cast(lengths, keras.config.floatx()))
+        return self._batch("train", rows[start:stop], mean_length, whole, candidates)
 
     def whole_batch(self, examples: Batch) -> tf.Tensor:
         return examples.targets.num_examples
@@ -305,7 +309,7 @@ class Translation(Task):
             "languages": [self._text.source_language, self._text.target_language],
             "vocabularies": {"source": source, "target": target},
             "words_sha256": words.hexdigest(),
-            "examples": {name: pairs.count for name, pairs in self._splits.items()},
+            "examples": dict(self._examples),
             "student": self.student.model.name,
             "student_weights": self.student.num_weights,
             "batch_size": self.batch_size,
@@ -342,7 +346,7 @@ class Translation(Task):
         candidates: Candidates | None = None,
     ) -> tf.Tensor:
         """Returns a measure of some pairs, [rows]."""
-        mean_length = _mean(self._splits[split].target.row_lengths())
+        mean_length = tf.constant(self._mean_length[split], keras.config.floatx())
         batch = self._batch(split, rows, mean_length, tf.size(rows), candidates)
         outputs, _, _ = self.student(state.weights, state.variables, batch.inputs, training=False)
         return score(outputs, batch.targets)
@@ -403,7 +407,3 @@ def _proposals(
 
 def _chained(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(itertools.chain(*parts))
-
-
-def _mean(lengths: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(tf.cast(lengths, keras.config.floatx()))
