@@ -14,7 +14,7 @@ from tf_l2t.data.corruptions import (
 from tf_l2t.data.encoded_pairs import EncodedPairs, encode_pairs
 from tf_l2t.data.idx import read_idx
 from tf_l2t.data.mnist import embedded_mnist, idx_images
-from tf_l2t.data.multi30k import multi30k
+from tf_l2t.data.multi30k_text import multi30k
 from tf_l2t.data.parallel_text import Pairs, ParallelText, aligned_files
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split

@@ -27,7 +27,7 @@ class EncodedPairs(NamedTuple):
     """The same of the translations."""
 
     @property
-    def count(self) -> int:
+    def num_pairs(self) -> int:
         """Number of pairs."""
         return int(self.source.nrows())
 
