@@ -14,7 +14,7 @@ import gin
 import tensorflow as tf
 from absl import flags, logging
 
-from tf_l2t.experiment import Experiment, default_run_directory
+from tf_l2t.experiment import Experiment
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.checkpoints import CorruptCheckpointError
 from tf_l2t.runtime.cluster import DisagreementError
@@ -142,7 +142,7 @@ def _main(
         distribution = Distribution()
         experiment = Experiment(distribution=distribution)  # type: ignore[call-arg]
         run = prepare(experiment, _TEACHER.value)
-        path = pathlib.Path(_RUN_DIR.value or default_run_directory(experiment.name + suffix))
+        path = pathlib.Path(_RUN_DIR.value or pathlib.Path("runs") / (experiment.name + suffix))
         worker = experiment.replicas.workers.index
         if worker > 0:
             # The chief alone writes results; what the others write is forgotten.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,33 +23,8 @@ from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.training.budget import Budget
-from tf_l2t.types import Batch, Nest, StudentState
-
-
-class TaughtBatch(NamedTuple):
-    """What the training step reads at step t."""
-
-    t: tf.Tensor
-    examples: list[Batch]
-    """One for each part of the batch that this process works on."""
-    state_vector: tf.Tensor
-    """s_t, [|s|]; empty where there is no teacher."""
-    dropout_seed: tf.Tensor
-    """int32 [2]."""
-
-
-class Lesson(NamedTuple):
-    """One student after its training, and what was seen on the way."""
-
-    rollout: RolloutResult
-    steps: list[int]
-    """First step of each segment."""
-    training_loss: list[float]
-    """Mean of each segment."""
-    state_vectors: list[tf.Tensor]
-    """s_t at the first step of each segment; empty where there is no teacher."""
-    seed: int
-    """Of the student."""
+from tf_l2t.training.lesson import Lesson, TaughtBatch
+from tf_l2t.types import Nest, StudentState
 
 
 class Teaching:
@@ -188,6 +164,13 @@ class Teaching:
             lesson._replace(rollout=RolloutResult(state, rollout.trajectory))
             for lesson, state in zip(lessons, states, strict=True)
         ][:count]
+
+    def shortened(self, num_steps: int) -> Teaching:
+        """Returns what takes the first so many steps only, without a warm start."""
+        other = copy.copy(self)
+        other.budget = dataclasses.replace(self.budget, num_steps=num_steps, warm_start_steps=0)
+        other._warm_start = None
+        return other
 
     def differentiate_each(
         self, lessons: Sequence[Lesson], outer: OuterGradient
