@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_l2t.differentiation.plan import Room
+from tf_l2t.runtime import plan
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.run_lock import RunLock
+
+SHORT = ["--gin_bindings=Experiment.rows = []", "--gin_bindings=Experiment.test_seeds = 1"]
 
 
 def results_of(directory: pathlib.Path) -> dict:
@@ -52,6 +56,11 @@ def test_a_run_leaves_all_that_design_promises(tiny_gin, tmp_path, train_command
     assert "steps/s" in done.stderr
     results = results_of(directory)
     assert results["status"] == "complete"
+    assert 'storage "memory", 31.4 kB a step: ' in done.stdout
+    assert results["plan"]["storage"] == "memory"
+    # The bars go as far as the plan said.
+    for phase, steps in results["plan"]["student_steps"].items():
+        assert f"{steps}/{steps}" in done.stderr, phase
     assert list(results["rows"]) == ["cross entropy", "bilinear, fixed", "taught"]
     for row in results["rows"].values():
         assert len(row["students"]) == 2
@@ -260,6 +269,21 @@ def test_bad_input_ends_in_one_clear_message(
     assert named in done.stderr
     assert "Traceback" not in done.stderr
     assert not directory.exists()
+
+
+def test_students_that_fit_nowhere_end_the_command_before_any_work(
+    tiny_gin, tmp_path, train_command, monkeypatch
+) -> None:
+    monkeypatch.setattr(plan, "room", lambda: Room(memory=100_000, accelerator=None, disk=0))
+    directory = tmp_path / "run"
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}")
+    assert done.returncode == 2
+    assert "storage='auto' finds no room for the trajectory of 12 steps of 31.4 kB" in done.stderr
+    assert not directory.exists()
+    monkeypatch.setattr(plan, "room", lambda: Room(memory=1_020_000, accelerator=None, disk=0))
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}", *SHORT)
+    assert done.returncode == 0, done.stderr
+    assert 'storage "recompute"' in done.stdout
 
 
 def test_a_directory_of_another_configuration_is_refused(tiny_gin, tmp_path, train_command) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,13 +14,15 @@ import tensorflow as tf
 
 from tf_l2t import plots
 from tf_l2t.checks import instance_of, whole_number
-from tf_l2t.gin_files import register_keras
+from tf_l2t.gin_names import register_gin_names
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint, chiefs_json
 from tf_l2t.runtime.export import export_student
 from tf_l2t.runtime.files import write_text
+from tf_l2t.runtime.frozen_row import frozen_row
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
+from tf_l2t.runtime.plan import announce, plan_trajectory
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
@@ -30,7 +31,6 @@ from tf_l2t.runtime.teacher_record import teacher_record
 from tf_l2t.runtime.teacher_run import train_teacher
 from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
-from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.comparison import Comparison
 from tf_l2t.training.lesson import Lesson
@@ -41,9 +41,7 @@ from tf_l2t.training.statistics import comma_separated
 from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
 
-for _class in (Budget, Row, TeacherSchedule, TrustRegion, Watch):
-    gin.register(_class, module="tf_l2t")
-register_keras()
+register_gin_names()
 
 TAUGHT = "taught"
 
@@ -76,7 +74,8 @@ class Experiment:
         seed: of the run, from 0 to 49; two runs of different seeds share no student.
         checkpoint_every: teacher steps between two checkpoints.
         distribution: the devices that work is spread over.
-        storage: where a rollout waits for its reverse pass; see `Engine`.
+        storage: where a rollout waits for its reverse pass, see `Engine`; "auto" takes the
+            fastest policy that half of what is free has room for.
         truncate: reverse through the last so many steps only; through all if None.
         jit_compile: whether XLA compiles the training of students.
         watch: what TensorBoard and the figures show of Φ; the defaults of `Watch` if None.
@@ -107,7 +106,7 @@ class Experiment:
         seed: int = 0,
         checkpoint_every: int = 1,
         distribution: Distribution | None = None,
-        storage: str = "memory",
+        storage: str = "auto",
         truncate: int | None = None,
         jit_compile: bool = False,
         watch: Watch | None = None,
@@ -156,6 +155,10 @@ class Experiment:
         self._watch = watch
         watch.check(len(task.class_names))
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
+        rule = recipe(learning_rates[0], self._teacher_budget.num_steps)
+        self._trajectory = plan_trajectory(
+            storage, self._teacher_task, rule, self._teacher_budget, truncate, self.replicas
+        )
         self._new_comparison = functools.partial(
             Comparison,
             recipe=recipe,
@@ -164,7 +167,11 @@ class Experiment:
             run_seed=seed,
             baseline=baseline or "cross entropy",
             replicas=self.replicas,
-            engine={"storage": storage, "truncate": truncate, "jit_compile": jit_compile},
+            engine={
+                "storage": self._trajectory.engine_storage,
+                "truncate": truncate,
+                "jit_compile": jit_compile,
+            },
         )
         self._comparison = self._new_comparison(task, [*rows, self._taught], budget)
         self._lessons = self._comparison
@@ -172,6 +179,15 @@ class Experiment:
             self._lessons = self._new_comparison(
                 self._teacher_task, [self._taught], self._teacher_budget
             )
+
+    def prepare_training(self) -> Callable[..., dict[str, Any]]:
+        """Returns what trains the teacher in a run directory, and compares.
+
+        Raises:
+            ValueError: if there is no room for the trajectories of its students.
+        """
+        self._trajectory.check()
+        return Experiment.train
 
     def train(self, directory: RunDirectory) -> dict[str, Any]:
         """Trains the teacher and compares, or goes on with it; returns what results.json holds.
@@ -190,6 +206,7 @@ class Experiment:
 
         def work(results: dict[str, Any], summaries: Summaries) -> None:
             save = lambda: directory.write_results(results)
+            announce(results, self._comparison, self._trajectory, trainer)
             self._comparison.search(results, save)
             trainer.teaching = self._lessons.best_teaching(self._taught, results)
             summaries.resume(len(trainer.history))
@@ -242,6 +259,7 @@ class Experiment:
             self._agree(teacher)
 
             def work(results: dict[str, Any], summaries: Summaries) -> None:
+                announce(results, comparison, self._trajectory)
                 comparison.search(results, lambda: directory.write_results(results))
                 students = directory.students if keep_students else None
                 self._compare(comparison, [], results, directory, summaries, students)
@@ -251,18 +269,7 @@ class Experiment:
         return run
 
     def _frozen(self, teacher: LoadedTeacher) -> Row:
-        names = self._task.class_names
-        teacher.check_classes(len(names))
-        if names != teacher.class_names:
-            logging.warning(
-                "The teacher %s is for the classes %s, and the data has %s: it takes the first "
-                "of them for its first, and so on.",
-                teacher.path,
-                teacher.class_names,
-                names,
-            )
-        build = lambda shapes, num_features: frozen_teacher(teacher, shapes, num_features)
-        return Row(TAUGHT, teacher.loss, self._taught.learning_rates, build)
+        return frozen_row(TAUGHT, teacher, self._task.class_names, self._taught.learning_rates)
 
     def _run(
         self,

@@ -1,13 +1,11 @@
-"""Where gin finds config files, and the names that Keras gives it."""
+"""Where gin finds config files: here, in the checkout, or in the installed package."""
 
 from __future__ import annotations
 
-import inspect
 import pathlib
 from typing import TextIO
 
 import gin
-import keras
 
 _PACKAGE = pathlib.Path(__file__).resolve().parent
 _FOLDERS = (_PACKAGE.parent / "gin", _PACKAGE / "configs")
@@ -29,15 +27,6 @@ def register_gin_files() -> None:
         # Not register_file_reader, which puts it last: gin's own second reader takes the folder
         # for a Python package, and logs an error where there is none of that name.
         readers.insert(1, (_open, _exists))
-
-
-def register_keras() -> None:
-    """Lets gin files name the optimizers of Keras and its learning-rate schedules."""
-    abstract = ("Optimizer", "LossScaleOptimizer", "LearningRateSchedule")
-    for module in (keras.optimizers, keras.optimizers.schedules):
-        for name, member in vars(module).items():
-            if inspect.isclass(member) and name not in abstract:
-                gin.external_configurable(member, module=module.__name__, name=name)
 
 
 def _exists(name: str) -> bool:

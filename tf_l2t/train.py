@@ -13,7 +13,7 @@ def _prepare(experiment: Experiment, teacher: str | None) -> command_line.Run:
         raise ValueError(
             f"--teacher={teacher} is for tf_l2t.teach and tf_l2t.compare; train makes its own."
         )
-    return Experiment.train
+    return experiment.prepare_training()
 
 
 def main(argv: list[str]) -> int:

@@ -25,8 +25,11 @@ from tf_l2t.losses import (
     LabelSmoothing,
     LargeMarginSoftmax,
     Loss,
+    MinimumRisk,
     PerToken,
+    Reinforce,
     SmoothZeroOne,
+    SoftmaxMargin,
     loss_from_record,
     loss_record,
 )
@@ -54,6 +57,13 @@ TRANSLATION_LOSSES = [
     PerToken(LabelSmoothing(epsilon=0.2)),
     PerToken(DynamicBilinear(bias=True)),
     PerToken(DynamicDiagonal()),
+    MinimumRisk(),
+    MinimumRisk(alpha=1.0, include_reference=False, normalize_length=True, token_weight=0.3),
+    Reinforce(),
+    Reinforce(baseline="mean", token_weight=0.0),
+    Reinforce(baseline="none", label_smoothing=0.1),
+    SoftmaxMargin(),
+    SoftmaxMargin(include_reference=True, token_weight=0.0),
 ]
 ALL = [*LOSSES, *TRANSLATION_LOSSES]
 NEEDED = {
@@ -98,7 +108,8 @@ def translation_score_of(loss: Loss) -> TranslationScore:
 
 def name_of(value: object) -> str:
     if isinstance(value, Loss):
-        return f"{type(value).__name__}({','.join(f'{k}={v}' for k, v in plain(value).items())})"
+        given = {name: getattr(value, name) for name in value.arguments()}
+        return f"{type(value).__name__}({','.join(f'{k}={name_of(v)}' for k, v in given.items())})"
     return getattr(value, "__name__", str(value))
 
 

@@ -104,13 +104,27 @@ def check_masked_words(score: Score) -> None:
 
 
 def check_unknown_shapes(score: Score) -> None:
-    """It works where neither the batch's size nor a sentence's length is known beforehand."""
+    """It and both derivatives work where neither the batch's nor a sentence's size is known."""
     inputs, targets = score.inputs(tf.float64), score.targets(score.batch)
 
     def loosen(tensor: tf.Tensor, classes: bool) -> tf.TensorSpec:
         last = [tensor.shape[-1]] if classes else [None]
         shape = [None] * (tensor.shape.rank - 1) + last if tensor.shape.rank else []
         return tf.TensorSpec(shape, tensor.dtype)
+
+    def twice(inputs: Inputs, targets: TranslationTargets) -> tuple:
+        zero = tf.UnconnectedGradients.ZERO
+        with tf.GradientTape() as outer:
+            outer.watch(inputs)
+            with tf.GradientTape() as inner:
+                inner.watch(inputs)
+                values = score.function(inputs, targets)
+            gradient = inner.gradient(values, inputs, unconnected_gradients=zero)
+            squares = tf.add_n(
+                [tf.reduce_sum(tf.square(tf.convert_to_tensor(g))) for g in gradient.values()]
+            )
+        second = outer.gradient(squares, inputs, unconnected_gradients=zero)
+        return values, [tf.convert_to_tensor(part) for part in second.values()]
 
     specs = [
         {
@@ -119,9 +133,13 @@ def check_unknown_shapes(score: Score) -> None:
         },
         tf.nest.map_structure(lambda v: loosen(v, False), targets),
     ]
-    loose = tf.function(score.function, input_signature=specs)
-    want = score.function(inputs, targets)
-    np.testing.assert_allclose(loose(inputs, targets), want, rtol=1e-12)
+    loose = tf.function(twice, input_signature=specs)
+    for got, want in zip(
+        tf.nest.flatten(loose(inputs, targets)),
+        tf.nest.flatten(twice(inputs, targets)),
+        strict=True,
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-14)
 
 
 def value_and_gradient(

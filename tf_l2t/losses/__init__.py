@@ -8,9 +8,12 @@ from tf_l2t.losses.dynamic_forward_correction import DynamicForwardCorrection
 from tf_l2t.losses.forward_correction import ForwardCorrection
 from tf_l2t.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from tf_l2t.losses.large_margin_softmax import LargeMarginSoftmax
+from tf_l2t.losses.minimum_risk import MinimumRisk
 from tf_l2t.losses.per_token import PerToken
 from tf_l2t.losses.records import FIXED_LOSSES, TAUGHT_LOSSES, loss_from_record, loss_record
+from tf_l2t.losses.reinforce import Reinforce
 from tf_l2t.losses.smooth_zero_one import SmoothZeroOne
+from tf_l2t.losses.softmax_margin import SoftmaxMargin
 
 __all__ = [
     "FIXED_LOSSES",
@@ -24,8 +27,11 @@ __all__ = [
     "LabelSmoothing",
     "LargeMarginSoftmax",
     "Loss",
+    "MinimumRisk",
     "PerToken",
+    "Reinforce",
     "SmoothZeroOne",
+    "SoftmaxMargin",
     "loss_from_record",
     "loss_record",
 ]

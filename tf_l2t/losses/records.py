@@ -13,8 +13,11 @@ from tf_l2t.losses.dynamic_forward_correction import DynamicForwardCorrection
 from tf_l2t.losses.forward_correction import ForwardCorrection
 from tf_l2t.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from tf_l2t.losses.large_margin_softmax import LargeMarginSoftmax
+from tf_l2t.losses.minimum_risk import MinimumRisk
 from tf_l2t.losses.per_token import PerToken
+from tf_l2t.losses.reinforce import Reinforce
 from tf_l2t.losses.smooth_zero_one import SmoothZeroOne
+from tf_l2t.losses.softmax_margin import SoftmaxMargin
 
 TAUGHT_LOSSES: dict[str, type[Loss]] = {
     loss.__name__: loss
@@ -30,7 +33,10 @@ FIXED_LOSSES: dict[str, type[Loss]] = {
         GeneralizedCrossEntropy,
         LabelSmoothing,
         LargeMarginSoftmax,
+        MinimumRisk,
+        Reinforce,
         SmoothZeroOne,
+        SoftmaxMargin,
     )
 }
 """The others."""

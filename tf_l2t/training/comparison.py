@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.differentiation.workers import Workers
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
@@ -121,6 +122,18 @@ class Comparison:
         """Returns what was best on dev for a row, once `search` is done."""
         found = results["search"][row.name]
         return max(row.trials, key=lambda trial: found[trial.name])
+
+    @property
+    def workers(self) -> Workers:
+        """The processes that share the work."""
+        return self._replicas.workers
+
+    def work(self) -> tuple[int, int]:
+        """Returns how many student steps the search takes, and how many the table."""
+        trials = sum(len(row.trials) for row in self.rows) * self._search_seeds
+        students = len(self.rows) * self._test_seeds
+        steps = self._budget.num_steps
+        return (trials + sum(map(_is_estimated, self.rows))) * steps, students * steps
 
     def any_teaching(self, row: Row) -> Teaching:
         """Returns how a student of a row is taught in one of its trials."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -163,6 +164,13 @@ class Teaching:
             lesson._replace(rollout=RolloutResult(state, rollout.trajectory))
             for lesson, state in zip(lessons, states, strict=True)
         ][:count]
+
+    def shortened(self, num_steps: int) -> Teaching:
+        """Returns what takes the first so many steps only, without a warm start."""
+        other = copy.copy(self)
+        other.budget = dataclasses.replace(self.budget, num_steps=num_steps, warm_start_steps=0)
+        other._warm_start = None
+        return other
 
     def differentiate_each(
         self, lessons: Sequence[Lesson], outer: OuterGradient

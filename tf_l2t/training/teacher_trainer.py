@@ -106,6 +106,12 @@ class TeacherTrainer:
         last_selection = schedule.selection_students * num_steps
         return steps(schedule.num_steps) + last_selection, steps(len(self.history))
 
+    @property
+    def steps_in_reverse(self) -> int:
+        """How many of the student steps of the training are reversed, if none is refused."""
+        schedule = self.schedule
+        return schedule.num_steps * schedule.students_per_step * self.teaching.budget.num_steps
+
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns what θ sets, and attends to, at the begin, middle and end of the last student.
 

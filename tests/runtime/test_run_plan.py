@@ -1,0 +1,91 @@
+"""What a run says of itself before it begins."""
+
+import numpy as np
+import pytest
+
+from tf_l2t.data import arrays
+from tf_l2t.differentiation import SGD
+from tf_l2t.differentiation.plan import AUTO, Room
+from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.measures import ExpectedAccuracy
+from tf_l2t.runtime import plan
+from tf_l2t.students import logistic_regression
+from tf_l2t.tasks import Classification
+from tf_l2t.training.budget import Budget
+
+# 16 pixels, 3 classes.
+STEP_BYTES = 4 * (16 * 3 + 3)
+RULE = SGD(0.1, momentum=0.9)
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Returns what plans students of 100 steps, warm start aside, where so much is free."""
+
+    images, labels = np.zeros([20, 4, 4, 1], np.uint8), np.arange(20) % 3
+    source = arrays(images, labels, images, labels)
+    task = Classification(source, logistic_regression, ExpectedAccuracy(), batch_size=2, dev_size=9)
+
+    def make(storage: str, room: Room, truncate: int | None = None) -> plan.TrajectoryPlan:
+        monkeypatch.setattr(plan, "room", lambda: room)
+        budget = Budget(120, warm_start_steps=20, observe_every=10)
+        return plan.plan_trajectory(storage, task, RULE, budget, truncate, Replicas())
+
+    return make
+
+
+def test_the_trajectory_of_a_task(planned) -> None:
+    found = planned(AUTO, Room(10**9, None, 10**9))
+    assert (found.storage, found.weights, found.num_steps) == ("memory", 51, 100)
+    assert (found.state.saved, found.state.whole) == (STEP_BYTES, 2 * STEP_BYTES)
+    assert found.describe() == {
+        "storage": "memory",
+        "bytes_a_step": STEP_BYTES,
+        "recorded_steps": 100,
+        "students_side_by_side": 1,
+        "peak_bytes": 110 * STEP_BYTES,
+        "disk_bytes": 0,
+    }
+    assert str(found) == (
+        'storage "memory", 0.2 kB a step: 22.4 kB of memory (1.0 GB in memory are free)'
+    )
+    assert planned(AUTO, Room(10**9, None, 0), truncate=7).num_steps == 7
+
+
+def test_less_room_gives_another_policy_and_too_little_an_error(planned) -> None:
+    found = planned(AUTO, Room(2 * 40 * STEP_BYTES, None, 0))
+    assert found.storage == "recompute"
+    found.check()
+    found = planned(AUTO, Room(2 * 20 * STEP_BYTES, None, 10**9))
+    assert found.storage == "disk"
+    assert "4.1 kB of memory, 20.4 kB of files (8.2 kB in memory and 1.0 GB on disk" in str(found)
+    found = planned(AUTO, Room(100, None, 100))
+    message = r"no room .* 100 steps of 0.2 kB: .* 8.2 kB, .*0.1 kB in memory.*Experiment.truncate"
+    with pytest.raises(ValueError, match=message):
+        found.check()
+
+
+def test_a_policy_that_was_asked_for_is_taken_and_warned_of(planned) -> None:
+    for storage in ("memory", "host", "disk", "recompute"):
+        found = planned(storage, Room(100, None, 100))
+        found.check()
+        assert found.storage == found.engine_storage == storage
+        assert "it may not fit" in str(found)
+    with pytest.raises(ValueError, match="storage must be one of auto, .*, got 'cloud'"):
+        planned("cloud", Room(100, None, 100))
+
+
+class Cluster:
+    """Stands for the workers of three machines, two of them on one."""
+
+    def __init__(self, rooms):
+        self.rooms = rooms
+
+    def gather(self, value):
+        assert len(value) == 4
+        return [["a", *self.rooms[0]], ["b", *self.rooms[1]], ["b", *self.rooms[2]]]
+
+
+def test_workers_decide_by_the_one_with_the_least_room() -> None:
+    rooms = [Room(100, 7, 90), Room(160, 6, 500), Room(170, None, 500)]
+    assert plan._least(rooms[1], Cluster(rooms)) == Room(80, 6, 90)
