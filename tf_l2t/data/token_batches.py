@@ -85,6 +85,8 @@ class TokenBatches:
         self._starts = self._ends - sizes
         self.max_rows = int(sizes.max())
         """Examples of the largest batch."""
+        self.min_rows = int(sizes.min())
+        """Examples of the smallest batch."""
         self._cached_epoch = functools.lru_cache(maxsize=_CACHED_EPOCHS)(self._epoch)
         self._cached_epoch(0)
 

@@ -71,6 +71,11 @@ class Task(abc.ABC):
     def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
         """Returns the training batch of step t (int32 scalar), or a part of it."""
 
+    @property
+    def smallest_batch(self) -> int:
+        """Examples that every training batch has at least."""
+        return self.batch_size
+
     def whole_batch(self, examples: Batch) -> int | tf.Tensor:
         """Returns how many examples the training batch has that these are a part of."""
         del examples

@@ -226,6 +226,10 @@ class Translation(Task):
         mean_length = tf.reduce_mean(tf.cast(lengths, keras.config.floatx()))
         return self._batch("train", rows[start:stop], mean_length, whole, candidates)
 
+    @property
+    def smallest_batch(self) -> int:
+        return self._batches(seed=0).min_rows
+
     def whole_batch(self, examples: Batch) -> tf.Tensor:
         return examples.targets.num_examples
 

@@ -61,9 +61,9 @@ class Teaching:
             task.check_jit_compile()
         self.replicas = replicas or Replicas()
         task = task.for_loss(loss)
-        if task.batch_size < self.replicas.num_parts:
+        if task.smallest_batch < self.replicas.num_parts:
             raise ValueError(
-                f"batch_size={task.batch_size} cannot be split over {self.replicas.num_parts} "
+                f"batch_size={task.smallest_batch} cannot be split over {self.replicas.num_parts} "
                 "replicas; take larger batches, or Distribution.replicas = 'students'."
             )
         if jit_compile and self.replicas.num_parts > 1:
