@@ -7,12 +7,15 @@ from tf_l2t.data import Pairs, ParallelText, moses, moses_detokenized, moses_tok
 # Outputs of tokenizer.perl -l LANGUAGE | lowercase.perl.
 GOLDEN = [
     ("en", "It's the 1990's, isn't it?", "it &apos;s the 1990 &apos;s , isn &apos;t it ?"),
-    ("en", 'He said: "3,000 [sic] & more..."', "he said : &quot; 3,000 &#91; sic &#93; &amp; more ... &quot;"),
+    ("en", 'A "3,000 [sic] & more..."', "a &quot; 3,000 &#91; sic &#93; &amp; more ... &quot;"),
+    ("en", "It opens at 8 p.m.", "it opens at 8 p.m ."),
+    ("en", "And so on ...", "and so on ..."),
     ("en", "Mr. Smith left. He ran, e.g. home.", "mr. smith left . he ran , e.g. home ."),
     ("de", "Geht's dir gut, z.B. heute?", "geht &apos; s dir gut , z.b. heute ?"),
     ("de", "Am 3. Mai kam Dr. Müller.", "am 3. mai kam dr. müller ."),
+    ("de", "Schulen, Büros usw.", "schulen , büros usw ."),
     ("de", "ÄPFEL|Birnen <so-genannt>", "äpfel &#124; birnen &lt; so-genannt &gt;"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("language", "raw", "tokenised"), GOLDEN)

@@ -128,7 +128,7 @@ def prepare(
         config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual_dir)
         builder.download_and_prepare(download_config=config)
     except Exception as error:
-        what = "is not prepared and cannot be downloaded"
+        what = "is not prepared, and cannot be downloaded or prepared"
         raise unavailable(where, what, remedy, error) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gin
 
 from tf_l2t.data.parallel_text import Pairs, ParallelText
-from tf_l2t.data.tfds_source import DatasetUnavailableError, find, prepare, unavailable
+from tf_l2t.data.tfds_source import find, prepare, unavailable
 
 _OTHER = "choose another dataset, or give your own files to tf_l2t.data.aligned_files"
 
