@@ -141,7 +141,7 @@ def _check_hosts(builder: Any, urls: Iterable[str]) -> None:
     )
     if urllib.request.getproxies() or any(downloads.glob("*.INFO")):
         return  # a proxy looks names up itself, and what is downloaded already needs no host
-    for host in sorted({urllib.parse.urlsplit(url).hostname for url in urls}):
+    for host in sorted({str(urllib.parse.urlsplit(url).hostname) for url in urls}):
         try:
             socket.getaddrinfo(host, None)
         except OSError as error:
