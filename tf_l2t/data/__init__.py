@@ -14,6 +14,7 @@ from tf_l2t.data.corruptions import (
 from tf_l2t.data.encoded_pairs import EncodedPairs, encode_pairs
 from tf_l2t.data.idx import read_idx
 from tf_l2t.data.mnist import embedded_mnist, idx_images
+from tf_l2t.data.moses import moses, moses_detokenized, moses_tokenized
 from tf_l2t.data.multi30k_text import multi30k
 from tf_l2t.data.parallel_text import Pairs, ParallelText, aligned_files
 from tf_l2t.data.sources import Source, arrays
@@ -21,6 +22,7 @@ from tf_l2t.data.splits import Examples, Splits, split
 from tf_l2t.data.subwords import Subwords, train_subwords
 from tf_l2t.data.text_encoders import TextEncoder
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
+from tf_l2t.data.tfds_text_source import iwslt14, tfds_text
 from tf_l2t.data.token_batches import TokenBatches
 from tf_l2t.data.words import Words, count_words
 
@@ -53,10 +55,15 @@ __all__ = [
     "encode_pairs",
     "gather",
     "idx_images",
+    "iwslt14",
+    "moses",
+    "moses_detokenized",
+    "moses_tokenized",
     "multi30k",
     "normalisation",
     "read_idx",
     "split",
     "tfds_images",
+    "tfds_text",
     "train_subwords",
 ]

@@ -7,6 +7,7 @@ import pathlib
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from typing import Any
 
 import gin
@@ -42,26 +43,15 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
     Example:
         >>> source = tfds_images("cifar10")
     """
-    import tensorflow_datasets as tfds
-
-    where = f"TFDS dataset name={name!r}, data_dir={data_dir and str(data_dir)!r}"
-    folder = None if data_dir is None else os.path.expanduser(data_dir)
-    try:
-        builder = tfds.builder(name, data_dir=folder)
-        features = builder.info.features
-    except Exception as error:
-        remedy = (
-            "correct the name (https://www.tensorflow.org/datasets/catalog lists them), or import "
-            "the module that defines the builder"
-        )
-        raise _unavailable(where, "cannot be found or set up", remedy, error) from error
+    where, builder = find(name, data_dir)
+    features = builder.info.features
     _check_features(where, features)
     if not builder.info.splits:
-        _prepare(where, builder)
+        prepare(where, builder)
     missing = sorted({"train", "test"} - set(builder.info.splits))
     if missing:
         what = f"has no split {' and no '.join(missing)}, only {sorted(builder.info.splits)}"
-        raise _unavailable(where, what, _OTHER)
+        raise unavailable(where, what, _OTHER)
     try:
         return arrays(
             *_read(where, builder, "train"),
@@ -70,7 +60,29 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
             name=builder.name,
         )
     except ValueError as error:
-        raise _unavailable(where, "is not usable", _OTHER, error) from error
+        raise unavailable(where, "is not usable", _OTHER, error) from error
+
+
+def find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[str, Any]:
+    """Returns what to call a TFDS dataset in messages, and its builder.
+
+    Raises:
+        DatasetUnavailableError: there is none.
+    """
+    import tensorflow_datasets as tfds
+
+    where = f"TFDS dataset name={name!r}, data_dir={data_dir and str(data_dir)!r}"
+    folder = None if data_dir is None else os.path.expanduser(data_dir)
+    try:
+        builder = tfds.builder(name, data_dir=folder)
+        builder.info.features  # noqa: B018  # what it reads may be damaged
+    except Exception as error:
+        remedy = (
+            "correct the name (https://www.tensorflow.org/datasets/catalog lists them), or import "
+            "the module that defines the builder"
+        )
+        raise unavailable(where, "cannot be found or set up", remedy, error) from error
+    return where, builder
 
 
 def _check_features(where: str, features: Any) -> None:
@@ -79,31 +91,48 @@ def _check_features(where: str, features: Any) -> None:
     missing = [key for key in ("image", "label") if key not in keys]
     if missing:
         what = f"has no feature {' and no '.join(missing)}, only {keys}"
-        raise _unavailable(where, what, _OTHER)
+        raise unavailable(where, what, _OTHER)
     shape = tuple(features["image"].shape)
     if len(shape) != 3 or None in shape:
         what = f"has images of the shape {shape}, not of one fixed size"
-        raise _unavailable(where, what, f"resize them beforehand, {_OTHER}")
+        raise unavailable(where, what, f"resize them beforehand, {_OTHER}")
 
 
-def _prepare(where: str, builder: Any) -> None:
+def prepare(
+    where: str,
+    builder: Any,
+    urls: Iterable[str] | None = None,
+    manual_dir: pathlib.Path | None = None,
+    remedy: str = (
+        "connect to the network, or prepare the dataset on a machine that has one (tfds.load "
+        "does), copy its folder here, and name the folder in data_dir"
+    ),
+) -> None:
+    """Downloads and prepares a TFDS dataset.
+
+    Args:
+        where: what `find` calls it.
+        builder: its builder.
+        urls: what it downloads; None for what the builder says.
+        manual_dir: folder of what cannot be downloaded; None is that of TFDS.
+        remedy: the end of the message if it cannot be done.
+
+    Raises:
+        DatasetUnavailableError: it cannot be done.
+    """
     import tensorflow_datasets as tfds
 
     try:
-        _check_hosts(builder)
+        _check_hosts(builder, (builder.url_infos or ()) if urls is None else urls)
         # Without network, a look at Google's bucket of prepared datasets costs minutes as well.
-        config = tfds.download.DownloadConfig(try_download_gcs=False)
+        config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual_dir)
         builder.download_and_prepare(download_config=config)
     except Exception as error:
-        remedy = (
-            "connect to the network, or prepare the dataset on a machine that has one "
-            "(tfds.load does), copy its folder here, and name the folder in data_dir"
-        )
-        what = "is not prepared and cannot be downloaded"
-        raise _unavailable(where, what, remedy, error) from error
+        what = "is not prepared, and cannot be downloaded or prepared"
+        raise unavailable(where, what, remedy, error) from error
 
 
-def _check_hosts(builder: Any) -> None:
+def _check_hosts(builder: Any, urls: Iterable[str]) -> None:
     """Looks the hosts up: TFDS itself tries each address again for minutes before it gives up."""
     downloads = (
         pathlib.Path(builder.data_dir)
@@ -112,7 +141,7 @@ def _check_hosts(builder: Any) -> None:
     )
     if urllib.request.getproxies() or any(downloads.glob("*.INFO")):
         return  # a proxy looks names up itself, and what is downloaded already needs no host
-    for host in sorted({urllib.parse.urlsplit(url).hostname for url in builder.url_infos or ()}):
+    for host in sorted({str(urllib.parse.urlsplit(url).hostname) for url in urls}):
         try:
             socket.getaddrinfo(host, None)
         except OSError as error:
@@ -131,10 +160,10 @@ def _read(where: str, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]
     except Exception as error:
         what = f"has a split {split} that cannot be read"
         remedy = f"delete the folder {builder.data_dir}, so that it is prepared again"
-        raise _unavailable(where, what, remedy, error) from error
+        raise unavailable(where, what, remedy, error) from error
 
 
-def _unavailable(
+def unavailable(
     where: str, what: str, remedy: str, cause: Exception | None = None
 ) -> DatasetUnavailableError:
     """Returns the one error of this module; of its cause it gives the first line alone."""
