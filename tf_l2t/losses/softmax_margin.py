@@ -25,8 +25,8 @@ class SoftmaxMargin(SequenceLoss):
         num_candidates: how many candidates it wants, of the student's own, sampled or searched.
         cost_scale: c, > 0, in nats a word; the paper's equation has 1, and the authors' code an
             option for it.
-        include_reference: whether the reference is a candidate too, with BLEU 1, and so u*. The
-            paper found a candidate in its place, the pseudo reference, to do better.
+        include_reference: whether the reference is a candidate too, with BLEU 1, and so u*. In
+            the paper u* is one of the student's own, the pseudo reference.
         token_weight: w of the words' cross entropy in (1 - w) l + w l_words; 0.4 is what the
             authors' published commands for this loss have.
         label_smoothing: of that cross entropy; theirs is 0.1.
