@@ -49,6 +49,7 @@ LOSSES = [
     DynamicBilinear(bias=True),
     DynamicDiagonal(),
     DynamicForwardCorrection(),
+    DynamicForwardCorrection(least_right=0.5),
     LargeMarginSoftmax(),
     *(LargeMarginSoftmax(margin=margin, annealing_base=0.5) for margin in (1, 2, 3, 4)),
 ]

@@ -21,7 +21,7 @@ from tf_l2t.runtime.export import export_student
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.rollout import Teaching
-from tf_l2t.types import StudentState
+from tf_l2t.types import StudentState, TranslationInputs
 
 TAUGHT = PerToken(DynamicDiagonal())
 
@@ -81,8 +81,7 @@ def test_parts_of_a_batch_add_up_to_it(make_translation, float64, loss) -> None:
         return tf.reduce_sum(loss(outputs, batch.targets, {})) / float(task.whole_batch(batch))
 
     whole = values(0, 1)
-    # More parts than sentences: one of them is empty.
-    for num_parts in (2, 3, 9):
+    for num_parts in (2, 3, 6):
         parts = [values(part, num_parts) for part in range(num_parts)]
         np.testing.assert_allclose(tf.add_n(parts), whole, rtol=1e-12)
 
@@ -93,21 +92,19 @@ def test_candidates_are_the_students_own_and_replay(make_translation) -> None:
     segment = task.context(Segment(7, 3), 5)
     context = task.context_of_student(segment, state)
     again = task.context_of_student(segment, state)
-    other = task.context_of_student(segment, new_state(task, seed=1))
+    sure = state._replace(weights=[30 * weight for weight in state.weights])
+    other = task.context_of_student(segment, sure)
     batch, same, another = (
         task.batch(tf.constant(8), each).targets.candidates for each in (context, again, other)
     )
     np.testing.assert_array_equal(batch.sentences.ids, same.sentences.ids)
-    assert (
-        batch.sentences.ids.shape != another.sentences.ids.shape
-        or (batch.sentences.ids.numpy() != another.sentences.ids.numpy()).any()
-    )
+    assert batch.sentences.ids.numpy().tolist() != another.sentences.ids.numpy().tolist()
     ids, lengths = (tensor.numpy() for tensor in batch.sentences)
     assert ids.shape[:2] == lengths.shape == batch.scores.shape
     last = np.take_along_axis(ids, lengths[..., None] - 1, axis=-1)
     assert (last == EOS).all()
     assert ids.shape[-1] == lengths.max()
-    assert (batch.scores.numpy() >= 0).all() and (batch.scores.numpy() <= 1).all()
+    assert 0 <= batch.scores.numpy().min() <= batch.scores.numpy().max() <= 1
     assert task.for_loss(MinimumRisk(num_candidates=3)) is task
 
 
@@ -131,8 +128,6 @@ def test_cross_entropy_is_that_of_a_word(make_translation) -> None:
     total, words = 0.0, 0
     for k in range(task.num_examples("dev")):
         source, target = task._splits["dev"].gather(tf.constant([k]))
-        from tf_l2t.types import TranslationInputs
-
         outputs, _, _ = task.student(
             state.weights, state.variables, TranslationInputs(source, target), training=False
         )
@@ -146,11 +141,11 @@ def test_a_state_vector_is_of_three_numbers(make_translation) -> None:
     task = make_translation()
     observed = task.observe(new_state(task)).numpy()
     assert task.feature_names == ("t / T", "training BLEU", "dev BLEU")
-    assert observed.shape == (2,) and (observed >= 0).all() and (observed <= 1).all()
+    assert observed.shape == (2,)
+    assert 0 <= observed.min() <= observed.max() <= 1
 
 
-@pytest.mark.parametrize("storage", ["memory", "recompute"])
-@pytest.mark.parametrize("loss", [TAUGHT, "candidates"])
+@pytest.mark.parametrize(("loss", "storage"), [(TAUGHT, "memory"), ("candidates", "recompute")])
 def test_hypergradients_are_central_differences(make_translation, float64, storage, loss) -> None:
     class Weighed(MinimumRisk):
         """A taught loss of candidates."""
@@ -223,7 +218,6 @@ def test_a_batch_may_be_split_over_devices(make_translation) -> None:
     whole = teaching(task)[0]
     split = teaching(task, replicas=replicas)[0]
     theta = teaching(task)[1]
-    task.student.dropout = 0
     found = [each.roll_out(theta, seed=2).training_loss[0] for each in (whole, split)]
     assert replicas.num_parts == len(devices)
     # Each part has dropout of its own.
@@ -268,19 +262,13 @@ def test_what_results_json_says(make_translation, parallel_text) -> None:
     assert "tok:13a" in described["bleu"]
 
 
-def test_an_exported_student_translates_lines(
-    make_translation, tmp_path, capsys, monkeypatch
-) -> None:
+def test_an_exported_student_translates_lines(make_translation, tmp_path) -> None:
     task = make_translation()
     model = task.model(new_state(task))
     export_student(model, tmp_path / "student")
     lines = ["eins zwei", "", "drei\u2028vier eins", "  ", "zwei " * 9 + "zwei"]
-    expected = [
-        model.translate(tf.constant([line]))["translations"].numpy()[0].decode()
-        if line.strip()
-        else ""
-        for line in lines
-    ]
+    alone = lambda line: model.translate(tf.constant([line]))["translations"].numpy()[0].decode()
+    expected = [alone(line) if line.strip() else "" for line in lines]
     load = translate.load(tmp_path / "student")
     out = io.StringIO()
     translate.translate_lines(load, io.StringIO("\r\n".join(lines)), out, 3)

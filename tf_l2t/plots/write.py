@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.special
+import tensorflow as tf
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tf_l2t.losses import DynamicBilinear, DynamicForwardCorrection, loss_from_record
+from tf_l2t.losses.base import Loss
 from tf_l2t.plots.coefficients import class_bars, phi
 from tf_l2t.plots.learning_curves import has_curves, learning_curves, training_loss
 from tf_l2t.plots.loss_surface import loss_surface
@@ -90,7 +92,7 @@ def _of_student(
     student: TaughtStudent,
     class_names: Sequence[str],
     class_pairs: ClassPairs | None,
-    loss: str | None,
+    loss: Loss | None,
     labels_of_class: Sequence[Sequence[float]] | None,
 ) -> dict[str, Draw]:
     matrices = student.told.get("phi")
@@ -110,11 +112,13 @@ def _of_student(
     }
     if labels_of_class is not None:
         applied = np.array(labels_of_class)
-        matrix, forward = matrices[-1], loss == "DynamicForwardCorrection"
-        learned = scipy.special.softmax(matrix, axis=1) if forward else matrix
+        forward = isinstance(loss, DynamicForwardCorrection)
+        learned = matrices[-1]
+        if isinstance(loss, DynamicForwardCorrection):
+            learned = loss.transition_matrix(tf.constant(learned)).numpy()
         figures["noise"] = lambda figure: noise(figure, applied, learned, names, forward)
     beside = [(i, j) for i, j in pairs if i != j]
-    if loss in (None, "DynamicBilinear") and beside:
+    if (loss is None or isinstance(loss, DynamicBilinear)) and beside:
         bias = student.told.get("bias")
         figures["loss_surface"] = lambda figure: loss_surface(
             figure, student.steps, matrices, bias, names, beside[0]
@@ -122,10 +126,10 @@ def _of_student(
     return figures
 
 
-def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> str | None:
+def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Loss | None:
     taught_by = results.get("taught_by")
     teacher = pathlib.Path(taught_by["path"]) if taught_by else run_directory / "teacher"
     try:
-        return json.loads((teacher / "teacher.json").read_text())["loss"]["class"]
+        return loss_from_record(json.loads((teacher / "teacher.json").read_text())["loss"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
