@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_l2t import translate
 from tf_l2t.data.vocabulary import EOS
-from tf_l2t.differentiation import Adam
+from tf_l2t.differentiation import SGD
 from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.differentiation.segments import Segment
@@ -31,11 +31,11 @@ def new_state(task, seed: int = 0) -> StudentState:
     return StudentState(weights, (), variables)
 
 
-def teaching(task, loss=TAUGHT, num_steps: int = 4, **settings) -> tuple[Teaching, list[tf.Tensor]]:
+def teaching(task, loss=TAUGHT, num_steps: int = 3, **settings) -> tuple[Teaching, list[tf.Tensor]]:
     teacher = None
     if shapes := task.coefficient_shapes(loss):
         teacher = attention_teacher(shapes, len(task.feature_names), num_keys=2, diagonal=0.4)
-    rule = Adam(learning_rate=0.05)
+    rule = SGD(learning_rate=0.5, momentum=0.5)
     budget = Budget(num_steps, observe_every=2)
     theta = [tf.convert_to_tensor(v) for v in teacher.trainable_variables] if teacher else []
     return Teaching(task, loss, rule, budget, teacher, **settings), theta

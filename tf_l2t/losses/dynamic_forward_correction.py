@@ -33,7 +33,8 @@ class DynamicForwardCorrection(Loss):
         least_right: r, the part of each class whose labels are right whatever Φ is, in [0, 1).
 
     Raises:
-        ValueError: least_right is outside [0, 1); when called, if Φ is missing or its shape is not that of the logits' classes.
+        ValueError: least_right is outside [0, 1); when called, if Φ is missing or its shape is not
+            that of the logits' classes.
 
     Example:
         >>> outputs = Outputs(tf.constant([[0.0, 0.0]]))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+import scipy.special
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tf_l2t.losses import DynamicBilinear, DynamicForwardCorrection, loss_from_record
-from tf_l2t.losses.base import Loss
 from tf_l2t.plots.coefficients import class_bars, phi
 from tf_l2t.plots.learning_curves import has_curves, learning_curves, training_loss
 from tf_l2t.plots.loss_surface import loss_surface
@@ -92,12 +90,13 @@ def _of_student(
     student: TaughtStudent,
     class_names: Sequence[str],
     class_pairs: ClassPairs | None,
-    loss: Loss | None,
+    loss: Mapping[str, Any] | None,
     labels_of_class: Sequence[Sequence[float]] | None,
 ) -> dict[str, Draw]:
     matrices = student.told.get("phi")
     if matrices is None or not len(matrices) or not is_matrix(matrices[0]) or len(matrices[0]) < 2:
         return {}
+    name = loss["class"] if loss else None
     classes = matrices.shape[-1]
     for pair in class_pairs or ():
         if len(pair) != 2 or not 0 <= min(pair) <= max(pair) < classes:
@@ -112,13 +111,14 @@ def _of_student(
     }
     if labels_of_class is not None:
         applied = np.array(labels_of_class)
-        forward = isinstance(loss, DynamicForwardCorrection)
-        learned = matrices[-1]
-        if isinstance(loss, DynamicForwardCorrection):
-            learned = loss.transition_matrix(tf.constant(learned)).numpy()
+        learned, forward = matrices[-1], name == "DynamicForwardCorrection"
+        if forward:
+            # As the loss itself does, but without TensorFlow.
+            right = loss["arguments"].get("least_right", 0.0) if loss else 0.0
+            learned = right * np.eye(classes) + (1 - right) * scipy.special.softmax(learned, axis=1)
         figures["noise"] = lambda figure: noise(figure, applied, learned, names, forward)
     beside = [(i, j) for i, j in pairs if i != j]
-    if (loss is None or isinstance(loss, DynamicBilinear)) and beside:
+    if name in (None, "DynamicBilinear") and beside:
         bias = student.told.get("bias")
         figures["loss_surface"] = lambda figure: loss_surface(
             figure, student.steps, matrices, bias, names, beside[0]
@@ -126,10 +126,11 @@ def _of_student(
     return figures
 
 
-def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Loss | None:
+def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Mapping[str, Any] | None:
     taught_by = results.get("taught_by")
     teacher = pathlib.Path(taught_by["path"]) if taught_by else run_directory / "teacher"
     try:
-        return loss_from_record(json.loads((teacher / "teacher.json").read_text())["loss"])
+        record = json.loads((teacher / "teacher.json").read_text())["loss"]
+        return record if record["class"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
