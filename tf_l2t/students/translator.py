@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
-from tf_l2t.data.vocabulary import BOS, EOS
+from tf_l2t.data.vocabulary import BOS, EOS, UNK
 from tf_l2t.students.held_weights import HeldWeights
 from tf_l2t.types import Nest, Sentences, TranslationInputs, TranslationOutputs
 
@@ -170,11 +170,11 @@ def _check(model: Any, target_size: int) -> None:
             f"TranslationStudent: build must return a Translator, got {model!r}; let the model "
             "inherit from tf_l2t.students.Translator."
         )
-    sentence = Sentences(tf.constant([[EOS]]), tf.constant([1]))
+    sentence = Sentences(tf.constant([[UNK, EOS]]), tf.constant([2]))
     shape = tuple(model((sentence, sentence)).shape)
-    if shape != (1, 1, target_size):
+    if shape != (1, 2, target_size):
         raise ValueError(
             f"the student {model.name!r} must return logits of shape (batch, target length, "
-            f"{target_size}), got {shape} for one word; give its last layer {target_size} units, "
-            "the words of the target vocabulary."
+            f"{target_size}), got {shape} for a sentence of two words; give its last layer "
+            f"{target_size} units, the words of the target vocabulary."
         )
