@@ -17,7 +17,6 @@ transformer = functools.partial(
 # A builder's variants: every argument that changes how a translator computes.
 BUILDERS = {
     "lstm_translator": lstm,
-    "lstm_translator of two layers": functools.partial(lstm, layers=2),
     "lstm_translator after": functools.partial(lstm, attention="after"),
     "lstm_translator fed": functools.partial(lstm, layers=2, input_feeding=True),
     "lstm_translator after, fed": functools.partial(lstm, attention="after", input_feeding=True),
