@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from oracles import Problem, WithEngine, assert_same, full_unroll
+from oracles import Problem, WithEngine, full_unroll
 
 from tf_l2t.data.vocabulary import EOS, PAD
 from tf_l2t.differentiation import SGD, Adam, UpdateRule
@@ -79,8 +79,8 @@ transformer = functools.partial(
     transformer_translator, layers=1, width=8, hidden=8, heads=2, dropout=0.25
 )
 CASES = {
-    "lstm": lambda: taught(lstm, SGD(0.5, momentum=0.5)),
-    "transformer": lambda: taught(transformer, Adam(0.0625, epsilon=1e-2)),
+    "lstm": lambda: taught(lstm, Adam(0.0625, epsilon=1e-2)),
+    "transformer": lambda: taught(transformer, SGD(0.5, momentum=0.5)),
 }
 
 
@@ -88,5 +88,9 @@ CASES = {
 def test_it_is_that_of_the_full_unroll(make):
     problem = make()
     got = WithEngine(problem).every_policy(2)
-    assert float(tf.linalg.global_norm([got.gradients["phi"]])) > 1e-6
-    assert_same(got, full_unroll(problem), rtol=1e-8, atol=1e-10)
+    want = full_unroll(problem)
+    # Of one scale for all: attention's key biases have no derivative, only rounding.
+    largest = max(float(tf.reduce_max(tf.abs(each))) for each in want.initial_gradients)
+    assert float(tf.reduce_max(tf.abs(want.gradients["phi"]))) > 1e-6
+    for one, other in zip(tf.nest.flatten(got), tf.nest.flatten(want), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10 * largest)
