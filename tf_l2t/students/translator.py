@@ -77,7 +77,7 @@ class TranslationStudent(HeldWeights):
     """A translator called on given weights, its dropout a function of (seed, step).
 
     Args:
-        build: (source_size, target_size) -> a `Translator`, whose layers are built.
+        build: (source_size, target_size) -> a `Translator`.
         source_size: words of the source vocabulary.
         target_size: words of the target vocabulary.
 
@@ -88,9 +88,13 @@ class TranslationStudent(HeldWeights):
     def __init__(self, build: BuildTranslator, source_size: int, target_size: int) -> None:
         whole_number("TranslationStudent", "source_size", source_size, EOS + 1)
         whole_number("TranslationStudent", "target_size", target_size, EOS + 1)
-        model = build(source_size, target_size)
+
+        def built() -> Translator:
+            return _built(build(source_size, target_size))
+
+        model = built()
         _check(model, target_size)
-        super().__init__(lambda: build(source_size, target_size), model)
+        super().__init__(built, model)
 
     def __call__(
         self,
@@ -164,14 +168,24 @@ def shifted_right(target: Sentences) -> tf.Tensor:
     return tf.concat([first, target.ids[:, :-1]], 1)
 
 
-def _check(model: Any, target_size: int) -> None:
+def _on_two_words(model: Translator) -> tf.Tensor:
+    sentence = Sentences(tf.constant([[UNK, EOS]]), tf.constant([2]))
+    return model((sentence, sentence))
+
+
+def _built(model: Any) -> Translator:
     if not isinstance(model, Translator):
         raise ValueError(
             f"TranslationStudent: build must return a Translator, got {model!r}; let the model "
             "inherit from tf_l2t.students.Translator."
         )
-    sentence = Sentences(tf.constant([[UNK, EOS]]), tf.constant([2]))
-    shape = tuple(model((sentence, sentence)).shape)
+    if not model.built:
+        _on_two_words(model)
+    return model
+
+
+def _check(model: Translator, target_size: int) -> None:
+    shape = tuple(_on_two_words(model).shape)
     if shape != (1, 2, target_size):
         raise ValueError(
             f"the student {model.name!r} must return logits of shape (batch, target length, "
