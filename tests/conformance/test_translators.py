@@ -277,7 +277,7 @@ def test_it_is_saved_and_restored(build, tmp_path):
     restored = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     batch = inputs()
     want, _, _ = student(weights, variables, batch, training=False)
-    got = restored((batch.source, batch.target))
+    got = restored((tuple(batch.source), tuple(batch.target)))
     np.testing.assert_allclose(got, want.logits, rtol=1e-5, atol=1e-6)
     memory, state = restored.begin(batch.source, 5)
     words = greedy(restored.step, memory, state, 5)

@@ -80,6 +80,8 @@ class TransformerTranslator(Translator):
         self.decoders = [of.TransformerDecoder(**block) for _ in range(layers)]
         shape = (None, None, width)
         norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(2 * normalize_first)]
+        self.encoder_norm: keras.layers.Layer | None
+        self.decoder_norm: keras.layers.Layer | None
         self.encoder_norm, self.decoder_norm = norms or (None, None)
         self.dropout = keras.layers.Dropout(dropout)
         self.source_embedding.build((None, None))

@@ -34,7 +34,8 @@ class Translator(keras.Model, abc.ABC):
             [batch, target length, words].
         """
         source, target = inputs
-        return self.decode(self.encode(source, training), target, training)
+        encoded = self.encode(Sentences(*source), training)
+        return self.decode(encoded, Sentences(*target), training)
 
     @abc.abstractmethod
     def encode(self, source: Sentences, training: bool = False) -> Nest:
