@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sentences import (
+from small_translators import (
     BUILDERS,
     SOURCE_SIZE,
     TARGET_SIZE,
