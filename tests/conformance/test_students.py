@@ -1,4 +1,4 @@
-"""What every student of the package must do; a student that is not in the table fails the suite."""
+"""What every classifier of the package must do; one that is not in the table fails the suite."""
 
 import functools
 import inspect
@@ -61,7 +61,7 @@ def step_of(student: Student, batch: tuple[tf.Tensor, tf.Tensor]) -> TrainingSte
 def test_the_table_is_complete():
     exported = [getattr(students, name) for name in students.__all__]
     functions = {each.__name__ for each in exported if inspect.isfunction(each)}
-    assert set(BUILDERS) == functions
+    assert set(BUILDERS) == {name for name in functions if not name.endswith("_translator")}
 
 
 @pytest.mark.parametrize("name", BUILDERS)

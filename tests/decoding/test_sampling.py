@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-from oracle import LONGEST, WORDS, begin, every_sentence, sentences_of, step, tables
+from table_student import LONGEST, WORDS, begin, every_sentence, sentences_of, step, tables
 
 from tf_l2t.data.vocabulary import BOS, EOS, PAD
 from tf_l2t.decoding import greedy, sample

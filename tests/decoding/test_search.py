@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from oracle import LONGEST, begin, every_sentence, sentences_of, step, tables
+from table_student import LONGEST, begin, every_sentence, sentences_of, step, tables
 
 from tf_l2t.data.vocabulary import EOS
 from tf_l2t.decoding import beam_search, greedy

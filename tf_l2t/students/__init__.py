@@ -8,6 +8,7 @@ from tf_l2t.students.mlp import mlp
 from tf_l2t.students.pooling import BlockMaxPooling2D
 from tf_l2t.students.resnet import resnet
 from tf_l2t.students.student import Student
+from tf_l2t.students.transformer_translator import transformer_translator
 from tf_l2t.students.translator import TranslationStudent, Translator
 from tf_l2t.students.wide_resnet import wide_resnet
 
@@ -22,5 +23,6 @@ __all__ = [
     "lstm_translator",
     "mlp",
     "resnet",
+    "transformer_translator",
     "wide_resnet",
 ]

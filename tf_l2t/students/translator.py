@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
-from tf_l2t.data.vocabulary import BOS, EOS
+from tf_l2t.data.vocabulary import BOS, EOS, UNK
 from tf_l2t.students.held_weights import HeldWeights
 from tf_l2t.types import Nest, Sentences, TranslationInputs, TranslationOutputs
 
@@ -34,7 +34,8 @@ class Translator(keras.Model, abc.ABC):
             [batch, target length, words].
         """
         source, target = inputs
-        return self.decode(self.encode(source, training), target, training)
+        encoded = self.encode(Sentences(*source), training)
+        return self.decode(encoded, Sentences(*target), training)
 
     @abc.abstractmethod
     def encode(self, source: Sentences, training: bool = False) -> Nest:
@@ -77,7 +78,7 @@ class TranslationStudent(HeldWeights):
     """A translator called on given weights, its dropout a function of (seed, step).
 
     Args:
-        build: (source_size, target_size) -> a `Translator`, whose layers are built.
+        build: (source_size, target_size) -> a `Translator`.
         source_size: words of the source vocabulary.
         target_size: words of the target vocabulary.
 
@@ -88,9 +89,13 @@ class TranslationStudent(HeldWeights):
     def __init__(self, build: BuildTranslator, source_size: int, target_size: int) -> None:
         whole_number("TranslationStudent", "source_size", source_size, EOS + 1)
         whole_number("TranslationStudent", "target_size", target_size, EOS + 1)
-        model = build(source_size, target_size)
+
+        def built() -> Translator:
+            return _built(build(source_size, target_size))
+
+        model = built()
         _check(model, target_size)
-        super().__init__(lambda: build(source_size, target_size), model)
+        super().__init__(built, model)
 
     def __call__(
         self,
@@ -164,17 +169,27 @@ def shifted_right(target: Sentences) -> tf.Tensor:
     return tf.concat([first, target.ids[:, :-1]], 1)
 
 
-def _check(model: Any, target_size: int) -> None:
+def _on_two_words(model: Translator) -> tf.Tensor:
+    sentence = Sentences(tf.constant([[UNK, EOS]]), tf.constant([2]))
+    return model((sentence, sentence))
+
+
+def _built(model: Any) -> Translator:
     if not isinstance(model, Translator):
         raise ValueError(
             f"TranslationStudent: build must return a Translator, got {model!r}; let the model "
             "inherit from tf_l2t.students.Translator."
         )
-    sentence = Sentences(tf.constant([[EOS]]), tf.constant([1]))
-    shape = tuple(model((sentence, sentence)).shape)
-    if shape != (1, 1, target_size):
+    if not model.built:
+        _on_two_words(model)
+    return model
+
+
+def _check(model: Translator, target_size: int) -> None:
+    shape = tuple(_on_two_words(model).shape)
+    if shape != (1, 2, target_size):
         raise ValueError(
             f"the student {model.name!r} must return logits of shape (batch, target length, "
-            f"{target_size}), got {shape} for one word; give its last layer {target_size} units, "
-            "the words of the target vocabulary."
+            f"{target_size}), got {shape} for a sentence of two words; give its last layer "
+            f"{target_size} units, the words of the target vocabulary."
         )
