@@ -15,6 +15,8 @@ from tf_l2t.data.idx import read_idx
 from tf_l2t.data.mnist import embedded_mnist, idx_images
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split
+from tf_l2t.data.stored_images import StoredImages
+from tf_l2t.data.tfds_random_access import tfds_random_access
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "PairFlips",
     "Source",
     "Splits",
+    "StoredImages",
     "UniformFlips",
     "arrays",
     "channel_statistics",
@@ -40,4 +43,5 @@ __all__ = [
     "read_idx",
     "split",
     "tfds_images",
+    "tfds_random_access",
 ]

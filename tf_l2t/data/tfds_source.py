@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_l2t.data.sources import Source, arrays
 
-_OTHER = "choose another dataset, or give your own arrays to tf_l2t.data.arrays"
+OTHER = "choose another dataset, or give your own arrays to tf_l2t.data.arrays"
 
 
 class DatasetUnavailableError(RuntimeError):
@@ -42,35 +42,54 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
     Example:
         >>> source = tfds_images("cifar10")
     """
+    where, builder = prepared_builder(name, data_dir)
+    try:
+        return arrays(
+            *_read(where, builder, "train"),
+            *_read(where, builder, "test"),
+            class_names=getattr(builder.info.features["label"], "names", None),
+            name=builder.name,
+        )
+    except ValueError as error:
+        raise unavailable(where, "is not usable", OTHER, error) from error
+
+
+def prepared_builder(
+    name: str, data_dir: str | os.PathLike[str] | None, file_format: str | None = None
+) -> tuple[str, Any]:
+    """Returns a builder of labelled images whose data is prepared, and what errors call it.
+
+    Args:
+        name: of the builder.
+        data_dir: folder of prepared datasets.
+        file_format: to prepare the data in where it is not prepared; that of TFDS if None.
+
+    Raises:
+        DatasetUnavailableError: see `tfds_images`.
+    """
     import tensorflow_datasets as tfds
 
     where = f"TFDS dataset name={name!r}, data_dir={data_dir and str(data_dir)!r}"
     folder = None if data_dir is None else os.path.expanduser(data_dir)
     try:
         builder = tfds.builder(name, data_dir=folder)
+        if file_format is not None and not builder.info.splits:
+            builder = tfds.builder(name, data_dir=folder, file_format=file_format)
         features = builder.info.features
     except Exception as error:
         remedy = (
             "correct the name (https://www.tensorflow.org/datasets/catalog lists them), or import "
             "the module that defines the builder"
         )
-        raise _unavailable(where, "cannot be found or set up", remedy, error) from error
+        raise unavailable(where, "cannot be found or set up", remedy, error) from error
     _check_features(where, features)
     if not builder.info.splits:
         _prepare(where, builder)
     missing = sorted({"train", "test"} - set(builder.info.splits))
     if missing:
         what = f"has no split {' and no '.join(missing)}, only {sorted(builder.info.splits)}"
-        raise _unavailable(where, what, _OTHER)
-    try:
-        return arrays(
-            *_read(where, builder, "train"),
-            *_read(where, builder, "test"),
-            class_names=getattr(features["label"], "names", None),
-            name=builder.name,
-        )
-    except ValueError as error:
-        raise _unavailable(where, "is not usable", _OTHER, error) from error
+        raise unavailable(where, what, OTHER)
+    return where, builder
 
 
 def _check_features(where: str, features: Any) -> None:
@@ -79,11 +98,11 @@ def _check_features(where: str, features: Any) -> None:
     missing = [key for key in ("image", "label") if key not in keys]
     if missing:
         what = f"has no feature {' and no '.join(missing)}, only {keys}"
-        raise _unavailable(where, what, _OTHER)
+        raise unavailable(where, what, OTHER)
     shape = tuple(features["image"].shape)
     if len(shape) != 3 or None in shape:
         what = f"has images of the shape {shape}, not of one fixed size"
-        raise _unavailable(where, what, f"resize them beforehand, {_OTHER}")
+        raise unavailable(where, what, f"resize them beforehand, {OTHER}")
 
 
 def _prepare(where: str, builder: Any) -> None:
@@ -100,7 +119,7 @@ def _prepare(where: str, builder: Any) -> None:
             "(tfds.load does), copy its folder here, and name the folder in data_dir"
         )
         what = "is not prepared and cannot be downloaded"
-        raise _unavailable(where, what, remedy, error) from error
+        raise unavailable(where, what, remedy, error) from error
 
 
 def _check_hosts(builder: Any) -> None:
@@ -131,10 +150,10 @@ def _read(where: str, builder: Any, split: str) -> tuple[np.ndarray, np.ndarray]
     except Exception as error:
         what = f"has a split {split} that cannot be read"
         remedy = f"delete the folder {builder.data_dir}, so that it is prepared again"
-        raise _unavailable(where, what, remedy, error) from error
+        raise unavailable(where, what, remedy, error) from error
 
 
-def _unavailable(
+def unavailable(
     where: str, what: str, remedy: str, cause: Exception | None = None
 ) -> DatasetUnavailableError:
     """Returns the one error of this module; of its cause it gives the first line alone."""
