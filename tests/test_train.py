@@ -281,7 +281,9 @@ def test_students_that_fit_nowhere_end_the_command_before_any_work(
     assert "storage='auto' finds no room for the trajectory of 12 steps of 31.4 kB" in done.stderr
     assert not directory.exists()
     monkeypatch.setattr(plan, "room", lambda: Room(memory=1_020_000, accelerator=None, disk=0))
-    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}", *SHORT)
+    short = [*SHORT, "--gin_bindings=TeacherSchedule.num_steps = 1"]
+    short.append("--gin_bindings=Experiment.learning_rates = (0.5,)")
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}", *short)
     assert done.returncode == 0, done.stderr
     assert 'storage "recompute"' in done.stdout
 

@@ -1,5 +1,7 @@
 """What a run says of itself before it begins."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from tf_l2t.runtime import plan
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
 from tf_l2t.training.budget import Budget
+from tf_l2t.training.pace import Pace
 
 # 16 pixels, 3 classes.
 STEP_BYTES = 4 * (16 * 3 + 3)
@@ -47,7 +50,7 @@ def test_the_trajectory_of_a_task(planned) -> None:
         "disk_bytes": 0,
     }
     assert str(found) == (
-        'storage "memory", 0.2 kB a step: 22.4 kB of memory (1.0 GB in memory are free)'
+        'storage "memory", 0.2 kB a step: 22.4 kB in memory (1.0 GB of memory are free)'
     )
     assert planned(AUTO, Room(10**9, None, 0), truncate=7).num_steps == 7
 
@@ -58,9 +61,9 @@ def test_less_room_gives_another_policy_and_too_little_an_error(planned) -> None
     found.check()
     found = planned(AUTO, Room(2 * 20 * STEP_BYTES, None, 10**9))
     assert found.storage == "disk"
-    assert "4.1 kB of memory, 20.4 kB of files (8.2 kB in memory and 1.0 GB on disk" in str(found)
+    assert "4.1 kB in memory, 20.4 kB of files (8.2 kB of memory and 1.0 GB on disk" in str(found)
     found = planned(AUTO, Room(100, None, 100))
-    message = r"no room .* 100 steps of 0.2 kB: .* 8.2 kB, .*0.1 kB in memory.*Experiment.truncate"
+    message = r"no room .* 100 steps of 0.2 kB: .* 8.2 kB, .*0.1 kB of memory.*Experiment.truncate"
     with pytest.raises(ValueError, match=message):
         found.check()
 
@@ -89,3 +92,32 @@ class Cluster:
 def test_workers_decide_by_the_one_with_the_least_room() -> None:
     rooms = [Room(100, 7, 90), Room(160, 6, 500), Room(170, None, 500)]
     assert plan._least(rooms[1], Cluster(rooms)) == Room(80, 6, 90)
+
+
+def test_the_time_that_a_run_will_take(planned, monkeypatch, capsys) -> None:
+    trajectory = planned(AUTO, Room(10**9, None, 10**9))
+    monkeypatch.setattr(plan, "measure_pace", lambda *_: Pace(forward=0.5, reverse=2.0))
+    workers = SimpleNamespace(index=0)
+    comparison = SimpleNamespace(work=lambda: (1000, 3000), workers=workers)
+    trainer = SimpleNamespace(
+        work=lambda: (6000, 0), steps_in_reverse=2500, teaching=None, theta=[]
+    )
+    results = {"search": {}}
+    plan.announce(results, comparison, trajectory, trainer)
+    assert results["plan"]["seconds"] == 0.5 * (10_000 - 2500) + 2.0 * 2500
+    assert results["plan"]["student_steps"] == {"search": 1000, "teacher": 6000, "comparison": 3000}
+    assert results["plan"]["storage"] == "memory"
+    said = capsys.readouterr().out
+    assert "about 2 hours" in said
+    assert str(trajectory) in said
+    # A run that goes on keeps what was found, and does not rehearse again.
+    results["search"] = {"taught": {"1": 0.9}}
+    plan.announce(results, comparison, trajectory, trainer)
+    assert results["plan"]["seconds"] == 0.5 * (10_000 - 2500) + 2.0 * 2500
+    assert "about" not in capsys.readouterr().out
+    # Where no teacher is trained there is no trajectory; only the chief speaks.
+    workers.index = 1
+    plan.announce(results := {"search": {}}, comparison, trajectory)
+    assert results["plan"]["student_steps"]["teacher"] == 0
+    assert "storage" not in results["plan"]
+    assert not capsys.readouterr().out

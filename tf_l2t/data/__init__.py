@@ -19,8 +19,10 @@ from tf_l2t.data.multi30k_text import multi30k
 from tf_l2t.data.parallel_text import Pairs, ParallelText, aligned_files
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.splits import Examples, Splits, split
+from tf_l2t.data.stored_images import StoredImages
 from tf_l2t.data.subwords import Subwords, train_subwords
 from tf_l2t.data.text_encoders import TextEncoder
+from tf_l2t.data.tfds_random_access import tfds_random_access
 from tf_l2t.data.tfds_source import DatasetUnavailableError, tfds_images
 from tf_l2t.data.tfds_text_source import iwslt14, tfds_text
 from tf_l2t.data.token_batches import TokenBatches
@@ -45,6 +47,7 @@ __all__ = [
     "Subwords",
     "TextEncoder",
     "TokenBatches",
+    "StoredImages",
     "UniformFlips",
     "Words",
     "aligned_files",
@@ -66,4 +69,5 @@ __all__ = [
     "tfds_images",
     "tfds_text",
     "train_subwords",
+    "tfds_random_access",
 ]

@@ -92,8 +92,8 @@ def gather(
     """Picks the rows of a batch, for use within a `tf.function`.
 
     Args:
-        examples: the images and labels, best as tensors; uint8 images are scaled to 0..1, float
-            ones taken as they are.
+        examples: the images and labels, best as tensors, or images in files, which are read; uint8
+            images are scaled to 0..1, float ones taken as they are.
         rows: row indices, int32 [batch].
         mean: what is taken off each channel, after scaling; None takes nothing off.
         std: what each channel is divided by after that; None does not divide.
@@ -108,7 +108,7 @@ def gather(
         >>> batch = gather(splits.train, tf.constant([3, 1]), mean=[0.1307], std=[0.3081])
     """
     dtype = keras.config.floatx()
-    picked = tf.gather(examples.images, rows)
+    picked, labels = examples.taken(rows)
     inputs = tf.cast(picked, dtype)
     if picked.dtype == tf.uint8:
         inputs /= 255
@@ -119,7 +119,7 @@ def gather(
         if min(scale) <= 0:
             raise ValueError(f"std is {scale}: give numbers above 0")
         inputs /= tf.constant(scale, dtype)
-    return Batch(inputs, tf.gather(examples.labels, rows))
+    return Batch(inputs, labels)
 
 
 def _per_channel(argument: str, values: Sequence[float], channels: int) -> list[float]:

@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from tf_l2t.data.stored_images import StoredImages, in_memory
+
 _AT_ONCE = 1000
 
 
-def channel_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+def channel_statistics(images: np.ndarray | StoredImages) -> tuple[list[float], list[float]]:
     """Returns mean and standard deviation of each channel over all pixels of all images.
 
         mean_c = E[x_c]        std_c = √E[(x_c - mean_c)²]
 
     Args:
-        images: uint8 in 0..255, which count as 0..1, or float, [examples, height, width, channels].
+        images: uint8 in 0..255, which count as 0..1, or float, [examples, height, width, channels];
+            twice read in parts where they are stored.
 
     Returns:
         Two lists of numbers, one a channel, in the units of what `gather` normalises.
     """
     scale = 255 if images.dtype == np.uint8 else 1
     # In parts, since float64 takes eight times the memory of the images.
-    parts = np.array_split(images, -(-len(images) // _AT_ONCE))
-    count = images[..., 0].size
-    mean = sum(part.sum(axis=(0, 1, 2), dtype=np.float64) for part in parts) / count
-    squares = sum(((part - mean) ** 2).sum(axis=(0, 1, 2)) for part in parts) / count
+    rows = np.array_split(np.arange(len(images)), -(-len(images) // _AT_ONCE))
+    parts = lambda: (np.asarray(in_memory(images[part[0] : part[-1] + 1])) for part in rows)
+    count = math.prod(images.shape[:3])
+    mean = sum(part.sum(axis=(0, 1, 2), dtype=np.float64) for part in parts()) / count
+    squares = sum(((part - mean) ** 2).sum(axis=(0, 1, 2)) for part in parts()) / count
     return (mean / scale).tolist(), (np.sqrt(squares) / scale).tolist()
 
 
 def normalisation(
-    images: np.ndarray, mean: Sequence[float] | str | None, std: Sequence[float] | str | None
+    images: np.ndarray | StoredImages,
+    mean: Sequence[float] | str | None,
+    std: Sequence[float] | str | None,
 ) -> tuple[Sequence[float] | None, Sequence[float] | None]:
     """Returns mean and std of each channel, measured on the images where "train" asks for it."""
     measure = functools.cache(lambda: channel_statistics(images))

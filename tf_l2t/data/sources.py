@@ -1,4 +1,4 @@
-"""Where examples come from: labelled images, checked once, held in memory."""
+"""Where examples come from: labelled images, checked once, in memory or read when asked for."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_l2t.data.stored_images import StoredImages
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
     """Labelled images for training and testing; make one with `arrays`, which checks them."""
 
-    train_images: np.ndarray
+    train_images: np.ndarray | StoredImages
     """uint8 in 0..255 or float32 [examples, height, width, channels]."""
     train_labels: np.ndarray
     """int32 [examples], each in 0..num_classes-1."""
-    test_images: np.ndarray
+    test_images: np.ndarray | StoredImages
     """Like `train_images`, with the same dtype and image shape."""
     test_labels: np.ndarray
     """Like `train_labels`."""
@@ -40,18 +42,21 @@ class Source:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the four arrays (dtypes, shapes and values), in hex."""
+        """SHA-256 of the four arrays (dtypes, shapes and values), in hex.
+
+        Of images that are read by random access it takes the records in place of the values.
+        """
         state = hashlib.sha256()
         for part in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             state.update(f"{part.dtype.str}{part.shape}".encode())
-            state.update(part.data)
+            state.update(part.digest.encode() if isinstance(part, StoredImages) else part.data)
         return state.hexdigest()
 
 
 def arrays(
-    train_images: np.ndarray,
+    train_images: np.ndarray | StoredImages,
     train_labels: np.ndarray,
-    test_images: np.ndarray,
+    test_images: np.ndarray | StoredImages,
     test_labels: np.ndarray,
     class_names: Sequence[str] | None = None,
     name: str = "arrays",
@@ -60,7 +65,8 @@ def arrays(
 
     Args:
         train_images: uint8 in 0..255, or float, [examples, height, width, channels]. Batches
-            of uint8 images are scaled to 0..1, float ones are taken as they are.
+            of uint8 images are scaled to 0..1, float ones are taken as they are. Those that are
+            stored are not read for the check.
         train_labels: integers [examples], from 0.
         test_images: like `train_images`.
         test_labels: like `train_labels`.
@@ -103,7 +109,9 @@ def arrays(
     return Source(train_x, train_y, test_x, test_y, tuple(class_names), name)
 
 
-def _images(argument: str, value: np.ndarray) -> np.ndarray:
+def _images(argument: str, value: np.ndarray | StoredImages) -> np.ndarray | StoredImages:
+    if isinstance(value, StoredImages):
+        return value
     images = np.asarray(value)
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise ValueError(

@@ -10,17 +10,40 @@ import tensorflow as tf
 from tf_l2t.checks import whole_number
 from tf_l2t.data.permutations import permutation
 from tf_l2t.data.sources import Source
+from tf_l2t.data.stored_images import Images, StoredImages, take
 
 _STREAM = 0
 
 
 class Examples(NamedTuple):
-    """Images with their labels, as arrays or as tensors."""
+    """Images with their labels, as arrays, as tensors, or with the images in files."""
 
-    images: np.ndarray | tf.Tensor
+    images: Images
     """uint8 or float32 [examples, height, width, channels]."""
     labels: np.ndarray | tf.Tensor
     """int32 [examples]."""
+
+    def as_tensors(self) -> Examples:
+        """Returns them as tensors, the images only if they are in memory."""
+        stored = isinstance(self.images, StoredImages)
+        images = self.images if stored else tf.constant(self.images)
+        return Examples(images, tf.constant(self.labels, tf.int32))
+
+    def some(self, rows: slice) -> Examples:
+        """Returns the examples of a slice."""
+        return Examples(self.images[rows], self.labels[rows])
+
+    def taken(self, rows: tf.Tensor) -> Examples:
+        """Returns the examples of some rows as tensors, the images read where they are stored."""
+        return Examples(take(self.images, rows), tf.gather(self.labels, rows))
+
+    def joined(self, others: Examples) -> Examples:
+        """Returns these examples, which are tensors, and then others of the same source."""
+        if isinstance(self.images, StoredImages) and isinstance(others.images, StoredImages):
+            images: Images = self.images.joined(others.images)
+        else:
+            images = tf.concat([self.images, others.images], axis=0)
+        return Examples(images, tf.concat([self.labels, others.labels], axis=0))
 
 
 class Splits(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 
 from tf_l2t.data.sources import Source, arrays
 
-_OTHER = "choose another dataset, or give your own arrays to tf_l2t.data.arrays"
+OTHER = "choose another dataset, or give your own arrays to tf_l2t.data.arrays"
 
 
 class DatasetUnavailableError(RuntimeError):
@@ -43,28 +43,51 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
     Example:
         >>> source = tfds_images("cifar10")
     """
-    where, builder = find(name, data_dir)
-    features = builder.info.features
-    _check_features(where, features)
+    where, builder = prepared_builder(name, data_dir)
+    try:
+        return arrays(
+            *_read(where, builder, "train"),
+            *_read(where, builder, "test"),
+            class_names=getattr(builder.info.features["label"], "names", None),
+            name=builder.name,
+        )
+    except ValueError as error:
+        raise unavailable(where, "is not usable", OTHER, error) from error
+
+
+def prepared_builder(
+    name: str, data_dir: str | os.PathLike[str] | None, file_format: str | None = None
+) -> tuple[str, Any]:
+    """Returns a builder of labelled images whose data is prepared, and what errors call it.
+
+    Args:
+        name: of the builder.
+        data_dir: folder of prepared datasets.
+        file_format: to prepare the data in where it is not prepared; that of TFDS if None.
+
+    Raises:
+        DatasetUnavailableError: see `tfds_images`.
+    """
+    where, builder = find(name, data_dir, file_format)
+    _check_features(where, builder.info.features)
     if not builder.info.splits:
         prepare(where, builder)
     missing = sorted({"train", "test"} - set(builder.info.splits))
     if missing:
         what = f"has no split {' and no '.join(missing)}, only {sorted(builder.info.splits)}"
-        raise unavailable(where, what, _OTHER)
-    try:
-        return arrays(
-            *_read(where, builder, "train"),
-            *_read(where, builder, "test"),
-            class_names=getattr(features["label"], "names", None),
-            name=builder.name,
-        )
-    except ValueError as error:
-        raise unavailable(where, "is not usable", _OTHER, error) from error
+        raise unavailable(where, what, OTHER)
+    return where, builder
 
 
-def find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[str, Any]:
+def find(
+    name: str, data_dir: str | os.PathLike[str] | None, file_format: str | None = None
+) -> tuple[str, Any]:
     """Returns what to call a TFDS dataset in messages, and its builder.
+
+    Args:
+        name: of the builder.
+        data_dir: folder of prepared datasets.
+        file_format: of data that is not prepared yet; that of TFDS if None.
 
     Raises:
         DatasetUnavailableError: there is none.
@@ -75,6 +98,8 @@ def find(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[str, Any]:
     folder = None if data_dir is None else os.path.expanduser(data_dir)
     try:
         builder = tfds.builder(name, data_dir=folder)
+        if file_format is not None and not builder.info.splits:
+            builder = tfds.builder(name, data_dir=folder, file_format=file_format)
         builder.info.features  # noqa: B018  # what it reads may be damaged
     except Exception as error:
         remedy = (
@@ -91,11 +116,11 @@ def _check_features(where: str, features: Any) -> None:
     missing = [key for key in ("image", "label") if key not in keys]
     if missing:
         what = f"has no feature {' and no '.join(missing)}, only {keys}"
-        raise unavailable(where, what, _OTHER)
+        raise unavailable(where, what, OTHER)
     shape = tuple(features["image"].shape)
     if len(shape) != 3 or None in shape:
         what = f"has images of the shape {shape}, not of one fixed size"
-        raise unavailable(where, what, f"resize them beforehand, {_OTHER}")
+        raise unavailable(where, what, f"resize them beforehand, {OTHER}")
 
 
 def prepare(

@@ -11,7 +11,7 @@ import gin
 from tf_l2t.data.parallel_text import Pairs, ParallelText
 from tf_l2t.data.tfds_source import find, prepare, unavailable
 
-_OTHER = "choose another dataset, or give your own files to tf_l2t.data.aligned_files"
+OTHER = "choose another dataset, or give your own files to tf_l2t.data.aligned_files"
 
 
 @gin.register(module="tf_l2t")
@@ -100,7 +100,7 @@ def _check_features(where: str, builder: Any, languages: tuple[str, str]) -> Non
     missing = [language for language in languages if language not in keys]
     if missing:
         what = f"has no feature {' and no '.join(missing)}, only {keys}"
-        raise unavailable(where, what, f"correct the languages, or {_OTHER}")
+        raise unavailable(where, what, f"correct the languages, or {OTHER}")
 
 
 def _read(
@@ -111,7 +111,7 @@ def _read(
     try:
         return ParallelText(train, dev, {splits[2]: test}, *languages, name=builder.name)
     except ValueError as error:
-        raise unavailable(where, "is not usable", _OTHER, error) from error
+        raise unavailable(where, "is not usable", OTHER, error) from error
 
 
 def _pairs(where: str, builder: Any, split: str, languages: tuple[str, str]) -> Pairs:

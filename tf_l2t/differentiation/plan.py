@@ -16,7 +16,9 @@ from tf_l2t.differentiation.trajectory import (
 from tf_l2t.differentiation.update_rules import UpdateRule
 
 AUTO = "auto"
-# "host" is for accelerators: elsewhere it is the memory that "memory" takes.
+# "host" is for accelerators: elsewhere it is the memory that "memory" takes. "disk" comes last: a
+# teacher step took 1.06 times as long as with "memory" for LeNet, but 3.3 times for a perceptron
+# with 6 times the weights, where "recompute" took 1.4 and 1.25 times.
 FASTEST_FIRST = ("memory", "host", "recompute", "disk")
 
 # The rest is left to activations, data and whatever else runs there.

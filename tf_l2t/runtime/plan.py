@@ -94,7 +94,7 @@ class TrajectoryPlan:
         memory = _bytes(self.total(need) - self.students * need.disk)
         much = "" if fits(need, self.room, self.students) else "; it may not fit"
         return (
-            f'storage "{self.engine_storage}", {_bytes(self.state.saved)} a step: {memory} of '
+            f'storage "{self.engine_storage}", {_bytes(self.state.saved)} a step: {memory} in '
             f"memory{disk} ({_free(self.room, need)} are free{much})"
         )
 
@@ -198,7 +198,7 @@ def _free(room: Room, need: Need) -> str:
     if room.accelerator is not None:
         parts.append(f"{_bytes(room.accelerator)} on the accelerator")
     if room.accelerator is None or need.host:
-        parts.append(f"{_bytes(room.memory)} in memory")
+        parts.append(f"{_bytes(room.memory)} of memory")
     if need.disk:
         parts.append(f"{_bytes(room.disk)} on disk")
     return " and ".join(parts)

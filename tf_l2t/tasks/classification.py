@@ -23,6 +23,7 @@ from tf_l2t.data import (
     split,
 )
 from tf_l2t.data.permutations import permutation
+from tf_l2t.data.stored_images import StoredImages, in_memory
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures import accuracy
@@ -125,8 +126,8 @@ class Classification(Task):
         self._gather = functools.partial(gather, mean=self._mean, std=self._std)
         self._use(
             {
-                name: Examples(tf.constant(images), tf.constant(labels, tf.int32))
-                for name, (images, labels) in clean._replace(train=train)._asdict().items()
+                name: examples.as_tensors()
+                for name, examples in clean._replace(train=train)._asdict().items()
             }
         )
 
@@ -139,15 +140,18 @@ class Classification(Task):
         self.num_dev_chunks = self._num_chunks("dev")
         self._pool = None
         if self._resplit:
-            parts = zip(splits["dev"], splits["train"], strict=True)
-            self._pool = Examples(*(tf.concat(pair, axis=0) for pair in parts))
+            self._pool = splits["dev"].joined(splits["train"])
             count = len(self._pool.labels)
             self._order = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
                 lambda seed: permutation(count, seed, _RESPLIT_STREAM)
             )
-        self._observed = {
-            name: Examples(*(array[: self.observed_examples] for array in self._splits[name]))
+        seen = {
+            name: self._splits[name].some(slice(self.observed_examples))
             for name in ("train", "dev")
+        }
+        # Measured before every segment: in memory, even where images are stored.
+        self._observed = {
+            name: Examples(in_memory(images), labels) for name, (images, labels) in seen.items()
         }
 
     def trained_on(self, data: str, held_back: float = 0.0) -> Classification:
@@ -164,15 +168,10 @@ class Classification(Task):
                 f"batch_size={self.batch_size} and {held_back:.0%} held back; take more dev images."
             )
         dev = self._splits["dev"]
-        rest = Examples(*(array[held:] for array in dev))
-        train = {
-            "dev": rest,
-            "train and dev": Examples(
-                *(tf.concat(pair, axis=0) for pair in zip(self._splits["train"], rest, strict=True))
-            ),
-        }[data]
+        rest = dev.some(slice(held, None))
+        train = rest if data == "dev" else self._splits["train"].joined(rest)
         other = self._copy()
-        kept = Examples(*(array[:held] for array in dev)) if held else dev
+        kept = dev.some(slice(held)) if held else dev
         other._use({**self._splits, "train": train, "dev": kept})
         return other
 
@@ -192,6 +191,12 @@ class Classification(Task):
         return int(self._splits[split].labels.shape[0])
 
     def check_jit_compile(self) -> None:
+        if isinstance(self.source.train_images, StoredImages):
+            raise ValueError(
+                "jit_compile=True compiles the reading of batches too, and XLA cannot read the "
+                f"files of {self.source.name!r}; hold the images in memory (tfds_images), or leave "
+                "jit_compile off."
+            )
         pooling = self.student.max_pooling_layers()
         if pooling:
             raise ValueError(
@@ -260,10 +265,7 @@ class Classification(Task):
             (order,), dev = own_split, self.num_examples("dev")
             rows = {"dev": order[:dev], "train": order[dev:]}
             observed = {
-                name: Examples(
-                    *(tf.gather(a, rows[name][: self.observed_examples]) for a in self._pool)
-                )
-                for name in rows
+                name: self._pool.taken(own[: self.observed_examples]) for name, own in rows.items()
             }
         return self._observation(state, observed)
 
