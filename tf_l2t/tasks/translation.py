@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import gin
@@ -15,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
-from tf_l2t.data import Pairs, ParallelText, TokenBatches, encode_pairs
+from tf_l2t.data import ParallelText, TokenBatches
 from tf_l2t.data.vocabularies import MakeVocabularies
 from tf_l2t.decoding import TextTranslator, Writer, longest
 from tf_l2t.differentiation.segments import Segment
@@ -26,6 +25,7 @@ from tf_l2t.measures.base import Measure
 from tf_l2t.score import BLEU
 from tf_l2t.students import TranslationStudent
 from tf_l2t.students.translator import BuildTranslator
+from tf_l2t.tasks.corpus import Corpus
 from tf_l2t.tasks.proposals import judged, of_batch, propose
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.translation_features import (
@@ -120,7 +120,6 @@ class Translation(Task):
                 f"Translation: longest_factor must be in [0, inf), got {longest_factor}; 1.5 is "
                 "enough for most pairs of languages."
             )
-        self._text = text
         self._encoders = vocabularies(text)
         source, target = self._encoders
         self.class_names = tuple(target.words)
@@ -133,27 +132,16 @@ class Translation(Task):
         self._beam = beam_size, length_penalty
         self._bleu = functools.partial(corpus_bleu, tokenize=tokenize, lowercase=lowercase)
         self._longest = longest_factor, longest_extra
-        train, _ = encode_pairs(text.train, source, target, max_length)
-        self._splits = {"train": train}
-        for name in ("dev", "test"):
-            together = Pairs(*map(_chained, zip(*self._sets(name).values(), strict=True)))
-            self._splits[name], _ = encode_pairs(together, source, target)
-        lengths = {name: pairs.lengths for name, pairs in self._splits.items()}
-        self._examples = {name: len(array) for name, array in lengths.items()}
-        self._mean_length = {name: float(array[:, 1].mean()) for name, array in lengths.items()}
-        # By length, so that there is little padding in the chunks.
-        self._by_length = {
-            name: np.argsort(array[:, 0], kind="stable").astype(np.int32)
-            for name, array in lengths.items()
-        }
-        self._longest_candidate = int(longest(lengths["train"][:, 0].max(), *self._longest))
-        measured = self._by_length["dev"]
+        self._corpus = corpus = Corpus(text, source, target, max_length)
+        self._splits = corpus.splits
+        self._longest_candidate = int(longest(corpus.lengths["train"][:, 0].max(), *self._longest))
+        measured = corpus.by_length["dev"]  # so that there is little padding in the chunks
         if measured_examples is not None:
             measured = measured[measured < measured_examples]
         self._measured = tf.constant(measured)
         self.num_dev_chunks = -(-len(measured) // chunk_size)
         self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
-            functools.partial(TokenBatches, lengths["train"], max_tokens, batch_size)
+            functools.partial(TokenBatches, corpus.lengths["train"], max_tokens, batch_size)
         )
         self._batches(seed=0)
         self._compile()
@@ -166,13 +154,9 @@ class Translation(Task):
             for split in self._splits
         }
 
-    def _sets(self, split: str) -> dict[str, Pairs]:
-        """Returns the sets of pairs that are scored as "dev" or as "test", by name."""
-        return {"dev": self._text.dev} if split == "dev" else dict(self._text.test)
-
     def num_examples(self, split: str) -> int:
         """Returns the number of pairs of "train", "dev" or "test"."""
-        return self._examples[split]
+        return self._corpus.num_examples(split)
 
     @property
     def likelihood(self) -> Loss:
@@ -273,7 +257,7 @@ class Translation(Task):
         translations, cross_entropy = self._translated(state, split)
         scores = {"cross_entropy": cross_entropy}
         start = 0
-        for name, pairs in self._sets(split).items():
+        for name, pairs in self._corpus.sets(split).items():
             stop = start + len(pairs.target)
             found = self._bleu(translations[start:stop], pairs.target).score / 100
             scores["bleu" if start == 0 else f"bleu_{name}"] = tf.constant(found)
@@ -305,15 +289,16 @@ class Translation(Task):
         )
 
     def describe(self) -> dict[str, Any]:
+        text = self._corpus.text
         source, target = (encoder.describe() for encoder in self._encoders)
         words = hashlib.sha256(json.dumps(self.class_names).encode())
         return {
-            "source": self._text.name,
-            "data_sha256": self._text.digest,
-            "languages": [self._text.source_language, self._text.target_language],
+            "source": text.name,
+            "data_sha256": text.digest,
+            "languages": [text.source_language, text.target_language],
             "vocabularies": {"source": source, "target": target},
             "words_sha256": words.hexdigest(),
-            "examples": dict(self._examples),
+            "examples": {name: self.num_examples(name) for name in self._splits},
             "student": self.student.model.name,
             "student_weights": self.student.num_weights,
             "batch_size": self.batch_size,
@@ -350,7 +335,7 @@ class Translation(Task):
         candidates: Candidates | None = None,
     ) -> tf.Tensor:
         """Returns a measure of some pairs, [rows]."""
-        mean_length = tf.constant(self._mean_length[split], keras.config.floatx())
+        mean_length = tf.constant(self._corpus.mean_length[split], keras.config.floatx())
         batch = self._batch(split, rows, mean_length, tf.size(rows), candidates)
         outputs, _, _ = self.student(state.weights, state.variables, batch.inputs, training=False)
         return score(outputs, batch.targets)
@@ -363,7 +348,7 @@ class Translation(Task):
 
     def _translated(self, state: StudentState, split: str) -> tuple[list[str], tf.Tensor]:
         """Returns the translations of a split, in its order, and the cross entropy of a word."""
-        order, size = self._by_length[split], self._chunk_size
+        order, size = self._corpus.by_length[split], self._chunk_size
         translations: list[str] = [""] * len(order)
         total = tf.zeros([], keras.config.floatx())
         for start in range(0, len(order), size):
@@ -407,7 +392,3 @@ def _proposals(
         return judged(writer.samples(source, task._num_candidates, seed), target)
 
     return propose(context["rows"], propose_for, task._num_candidates, task._longest_candidate)
-
-
-def _chained(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(itertools.chain(*parts))
