@@ -10,7 +10,7 @@ from tf_l2t.plots import __main__ as command
 from tf_l2t.plots import write_figures
 from tf_l2t.plots.loss_surface import bilinear_loss
 
-STEP = {"measure": 0.5, "accuracy": 0.6, "selection": None, "taken": True}
+STEP = {"measure": 0.5, "score": 0.6, "selection": None, "taken": True}
 STUDENT = {
     "dev_accuracy": 0.9,
     "test_accuracy": 0.9,

@@ -130,7 +130,7 @@ Experiment.rows = []
     record = json.loads((directory / "teacher" / "teacher.json").read_text())
     assert record["state"]["observe_every"] == record["budget"]["observe_every"] == 3
     # A dev accuracy of 15,000 images, and students of the table with segments of their own.
-    accuracy = results["teacher"]["steps"][0]["accuracy"]
+    accuracy = results["teacher"]["steps"][0]["score"]
     assert accuracy * 15000 == pytest.approx(round(accuracy * 15000), abs=0.01)
     (student, _) = results["rows"]["taught"]["students"].values()
     assert student["segment_starts"] == [0, 5, 10]

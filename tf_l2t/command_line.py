@@ -142,7 +142,7 @@ def _main(
         distribution = Distribution()
         experiment = Experiment(distribution=distribution)  # type: ignore[call-arg]
         run = prepare(experiment, _TEACHER.value)
-        path = pathlib.Path(_RUN_DIR.value or pathlib.Path("runs") / (experiment.name + suffix))
+        path = pathlib.Path(_RUN_DIR.value or pathlib.Path("runs", experiment.name + suffix))
         worker = experiment.replicas.workers.index
         if worker > 0:
             # The chief alone writes results; what the others write is forgotten.

@@ -31,9 +31,10 @@ from tf_l2t.runtime.teacher_record import teacher_record
 from tf_l2t.runtime.teacher_run import train_teacher
 from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
+from tf_l2t.training.budget import Budget
 from tf_l2t.training.comparison import Comparison
+from tf_l2t.training.lesson import Lesson
 from tf_l2t.training.recipe import Recipe
-from tf_l2t.training.rollout import Budget, Lesson
 from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
@@ -152,7 +153,7 @@ class Experiment:
         self._rows = rows
         self.replicas = (distribution or Distribution()).replicas
         self._watch = watch
-        watch.check(len(task.describe().get("class_names", ())))
+        watch.check(len(task.class_names))
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         rule = recipe(learning_rates[0], self._teacher_budget.num_steps)
         self._trajectory = plan_trajectory(
@@ -216,7 +217,7 @@ class Experiment:
                 directory,
                 summaries,
                 self._checkpoint_every,
-                lambda dev_accuracy: self._teacher_record(dev_accuracy, directory),
+                lambda dev_score: self._teacher_record(dev_score, directory),
             )
             if trainer.failure:
                 results["status"] = "stopped"
@@ -268,8 +269,7 @@ class Experiment:
         return run
 
     def _frozen(self, teacher: LoadedTeacher) -> Row:
-        names = tuple(self._task.describe()["class_names"])
-        return frozen_row(TAUGHT, teacher, names, self._taught.learning_rates)
+        return frozen_row(TAUGHT, teacher, self._task.class_names, self._taught.learning_rates)
 
     def _run(
         self,
@@ -278,8 +278,9 @@ class Experiment:
         teacher: LoadedTeacher | None = None,
     ) -> dict[str, Any]:
         results = self._resume(directory, teacher)
-        class_names = results["data"].get("class_names", ())
-        summaries = Summaries(directory.tensorboard, class_names, self._watch)
+        summaries = Summaries(
+            directory.tensorboard, self._task.class_names, self._watch, self._task.score
+        )
         try:
             work(results, summaries)
             if results["status"] == "running":
@@ -327,6 +328,7 @@ class Experiment:
             "name": self.name,
             "versions": versions(),
             **given,
+            "score": self._task.score.name,
             "budget": dataclasses.asdict(self._budget),
             "teacher_budget": dataclasses.asdict(self._teacher_budget),
             "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
@@ -349,18 +351,17 @@ class Experiment:
             self._seed,
         )
 
-    def _teacher_record(
-        self, dev_accuracy: float | None, directory: RunDirectory
-    ) -> dict[str, Any]:
-        data = self._teacher_task.describe()
+    def _teacher_record(self, dev_score: float | None, directory: RunDirectory) -> dict[str, Any]:
+        task = self._teacher_task
         return teacher_record(
             self._loss,
-            data["class_names"],
-            observed_examples=self._teacher_task.observed_examples,
+            task.class_names,
+            features=zip(task.feature_names, task.feature_definitions, strict=True),
+            observed_examples=task.observed_examples,
             observe_every=self._teacher_budget.observe_every,
             budget=dataclasses.asdict(self._teacher_budget),
-            dev_accuracy=dev_accuracy,
-            data=data,
+            **{task.score.scored("dev"): dev_score},
+            data=task.describe(),
             config=directory.config.read_text(),
         )
 

@@ -74,6 +74,8 @@ class TranslationTargets(NamedTuple):
     however the batch is split."""
     candidates: Candidates | None = None
     """If the loss or measure asks for them."""
+    num_examples: tf.Tensor | None = None
+    """Sentences of the whole batch, of which these may be a part, an int32 scalar."""
 
 
 class TranslationOutputs(NamedTuple):

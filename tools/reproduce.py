@@ -42,6 +42,8 @@ _CURVES = (
     "segment_starts",
     "observed_training_accuracy",
     "observed_dev_accuracy",
+    "observed_training_bleu",
+    "observed_dev_bleu",
 )
 
 

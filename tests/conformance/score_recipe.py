@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.types import Nest
+
 BATCH, WIDTH, CLASSES = 6, 3, 5
-PER_EXAMPLE = ("logits", "features")
+PER_EXAMPLE = ("logits", "candidate_logits", "features")
 
 Inputs = Mapping[str, tf.Tensor]
 
@@ -16,13 +18,22 @@ Inputs = Mapping[str, tf.Tensor]
 class Score:
     """A loss or a measure: (inputs, targets) -> [batch], and the inputs' shapes and values."""
 
-    function: Callable[[Inputs, tf.Tensor], tf.Tensor]
+    function: Callable[[Inputs, Nest], tf.Tensor]
     coefficients: Mapping[str, np.ndarray]
+    batch: int = BATCH
+
+    def targets(self, count: int) -> Nest:
+        """Returns the targets of a batch."""
+        return tf.range(count) % CLASSES
+
+    def target(self, targets: Nest, i: int) -> Nest:
+        """Returns those of one example, as a batch of one."""
+        return targets[i : i + 1]
 
     def inputs(self, dtype: tf.DType, logits: np.ndarray | None = None) -> dict[str, tf.Tensor]:
         rng = np.random.default_rng(5)
         if logits is None:
-            logits = 0.3 * rng.normal(size=(BATCH, CLASSES))
+            logits = 0.3 * rng.normal(size=(self.batch, CLASSES))
         values = {
             "logits": logits,
             "features": rng.normal(size=(len(logits), WIDTH)),
@@ -31,10 +42,10 @@ class Score:
         }
         return {name: tf.constant(value, dtype) for name, value in values.items()}
 
-    def derivatives(self, inputs: Inputs, targets: tf.Tensor, direction: Inputs) -> tuple:
+    def derivatives(self, inputs: Inputs, targets: Nest, direction: Inputs) -> tuple:
         """Returns the values, the gradient of a weighted sum of them and its Hessian's product."""
         dtype = inputs["logits"].dtype
-        weights = tf.constant(np.linspace(0.5, 1.5, int(targets.shape[0])), dtype)
+        weights = tf.constant(np.linspace(0.5, 1.5, int(inputs["logits"].shape[0])), dtype)
         zero = tf.UnconnectedGradients.ZERO
         with tf.GradientTape() as outer:
             outer.watch(inputs)
@@ -51,25 +62,25 @@ class Score:
 
 def check_value_and_batch(score: Score) -> None:
     """One finite value an example, in the dtype of the logits, that no other example changes."""
-    targets = tf.range(BATCH) % CLASSES
+    targets = score.targets(score.batch)
     for dtype in (tf.float32, tf.float64):
         inputs = score.inputs(dtype)
         together = score.function(inputs, targets)
         assert together.dtype == dtype
-        assert together.shape == (BATCH,)
-        for i in range(BATCH):
+        assert together.shape == (score.batch,)
+        for i in range(score.batch):
             one = {k: v[i : i + 1] if k in PER_EXAMPLE else v for k, v in inputs.items()}
-            alone = score.function(one, targets[i : i + 1])
+            alone = score.function(one, score.target(targets, i))
             rtol = 1e-5 if dtype == tf.float32 else 1e-12
             np.testing.assert_allclose(alone, together[i : i + 1], rtol=rtol, atol=rtol)
 
 
 def check_derivatives(score: Score) -> None:
     """Gradient and Hessian-vector product, mixed parts too, against central differences."""
-    targets = tf.range(BATCH) % CLASSES
+    targets = score.targets(score.batch)
     inputs = score.inputs(tf.float64)
     direction = _direction(inputs)
-    weights = np.linspace(0.5, 1.5, BATCH)
+    weights = np.linspace(0.5, 1.5, score.batch)
     derivatives = tf.function(lambda at: score.derivatives(at, targets, direction))
     _, gradient, product = derivatives(inputs)
 
@@ -100,7 +111,7 @@ def check_extremes(score: Score) -> None:
         [-np.inf, -np.inf, -np.inf, -np.inf, -np.inf],
     ]
     logits = np.repeat(rows, CLASSES, axis=0)
-    targets = tf.range(len(logits)) % CLASSES
+    targets = score.targets(len(logits))
     for dtype in (tf.float32, tf.float64):
         inputs = score.inputs(dtype, logits)
         direction = _direction(inputs)
@@ -111,14 +122,14 @@ def check_extremes(score: Score) -> None:
 def check_not_a_number(score: Score) -> None:
     """NaN is not hidden: a student that diverged must be seen."""
     inputs = score.inputs(tf.float32, np.array([[0.0, np.nan, 0.0, 0.0, 0.0], [0.0] * CLASSES]))
-    value = score.function(inputs, tf.constant([0, 0])).numpy()
+    value = score.function(inputs, score.targets(2)).numpy()
     assert np.isnan(value[0])
     assert np.isfinite(value[1])
 
 
 def check_compiled(score: Score) -> None:
     """Eager, as a graph and under XLA it is the same function, derivatives included."""
-    targets = tf.range(BATCH) % CLASSES
+    targets = score.targets(score.batch)
     inputs = score.inputs(tf.float32)
     direction = _direction(inputs)
     eager = tf.nest.flatten(score.derivatives(inputs, targets, direction))

@@ -10,19 +10,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from score_recipe import CHECKS, CLASSES, Score
+from translation_recipe import TRANSLATION_CHECKS, TranslationScore, outputs_of
 
 import tf_l2t.losses
 from tf_l2t.losses import (
+    FIXED_LOSSES,
     TAUGHT_LOSSES,
     CrossEntropy,
     DynamicBilinear,
+    DynamicDiagonal,
     DynamicForwardCorrection,
     ForwardCorrection,
     GeneralizedCrossEntropy,
     LabelSmoothing,
     LargeMarginSoftmax,
     Loss,
+    MinimumRisk,
+    PerToken,
+    Reinforce,
     SmoothZeroOne,
+    SoftmaxMargin,
+    loss_from_record,
+    loss_record,
 )
 from tf_l2t.types import Outputs
 
@@ -38,10 +47,30 @@ LOSSES = [
     SmoothZeroOne(sharpness=1.0),
     DynamicBilinear(),
     DynamicBilinear(bias=True),
+    DynamicDiagonal(),
     DynamicForwardCorrection(),
+    DynamicForwardCorrection(least_right=0.5),
     LargeMarginSoftmax(),
     *(LargeMarginSoftmax(margin=margin, annealing_base=0.5) for margin in (1, 2, 3, 4)),
 ]
+TRANSLATION_LOSSES = [
+    PerToken(CrossEntropy()),
+    PerToken(LabelSmoothing(epsilon=0.2)),
+    PerToken(DynamicBilinear(bias=True)),
+    PerToken(DynamicDiagonal()),
+    MinimumRisk(),
+    MinimumRisk(alpha=1.0, include_reference=False, normalize_length=True, token_weight=0.3),
+    Reinforce(),
+    Reinforce(baseline="mean", token_weight=0.0),
+    Reinforce(baseline="none", label_smoothing=0.1),
+    SoftmaxMargin(),
+    SoftmaxMargin(include_reference=True, token_weight=0.0),
+]
+ALL = [*LOSSES, *TRANSLATION_LOSSES]
+NEEDED = {
+    ForwardCorrection: {"transition_matrix": [[1.0]]},
+    PerToken: {"loss": CrossEntropy()},
+}
 
 
 def found() -> set[type[Loss]]:
@@ -52,11 +81,15 @@ def found() -> set[type[Loss]]:
     return {c for c in classes if issubclass(c, Loss) and not inspect.isabstract(c)}
 
 
-def score_of(loss: Loss) -> Score:
+def coefficients_of(loss: Loss) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(3)
     shapes = loss.coefficient_shapes(CLASSES)
     coefficients = {k: 0.2 * rng.normal(size=shape) for k, shape in shapes.items()}
-    coefficients |= {k: v.numpy() for k, v in loss.schedule(tf.constant(3)).items()}
+    return coefficients | {k: v.numpy() for k, v in loss.schedule(tf.constant(3)).items()}
+
+
+def score_of(loss: Loss) -> Score:
+    coefficients = coefficients_of(loss)
 
     def function(inputs, targets):
         outputs = Outputs(inputs["logits"], inputs["features"], inputs["kernel"])
@@ -65,20 +98,35 @@ def score_of(loss: Loss) -> Score:
     return Score(function, coefficients)
 
 
+def translation_score_of(loss: Loss) -> TranslationScore:
+    coefficients = coefficients_of(loss)
+
+    def function(inputs, targets):
+        return loss(outputs_of(inputs), targets, {name: inputs[name] for name in coefficients})
+
+    return TranslationScore(function, coefficients)
+
+
 def name_of(value: object) -> str:
     if isinstance(value, Loss):
-        return f"{type(value).__name__}({','.join(f'{k}={v}' for k, v in vars(value).items())})"
+        given = {name: getattr(value, name) for name in value.arguments()}
+        return f"{type(value).__name__}({','.join(f'{k}={name_of(v)}' for k, v in given.items())})"
     return getattr(value, "__name__", str(value))
 
 
+def plain(loss: Loss) -> dict:
+    return {k: name_of(v) if isinstance(v, Loss) else v for k, v in vars(loss).items()}
+
+
 def test_every_loss_is_here():
-    assert found() == {type(loss) for loss in LOSSES}
+    assert found() == {type(loss) for loss in ALL}
+    assert {loss.__name__: loss for loss in found()} == FIXED_LOSSES | TAUGHT_LOSSES
 
 
 @pytest.mark.parametrize("loss", sorted(found(), key=name_of), ids=name_of)
 def test_is_public_and_registered(loss):
     assert loss.__name__ in tf_l2t.losses.__all__
-    needed = {"transition_matrix": [[1.0]]} if loss is ForwardCorrection else {}
+    needed = NEEDED.get(loss, {})
     assert isinstance(gin.get_configurable(f"tf_l2t.{loss.__name__}")(**needed), loss)
 
 
@@ -88,7 +136,13 @@ def test_recipe(loss, check):
     check(score_of(loss))
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+@pytest.mark.parametrize("check", TRANSLATION_CHECKS, ids=name_of)
+@pytest.mark.parametrize("loss", TRANSLATION_LOSSES, ids=name_of)
+def test_translation_recipe(loss, check):
+    check(translation_score_of(loss))
+
+
+@pytest.mark.parametrize("loss", ALL, ids=name_of)
 def test_coefficients_come_from_a_schedule_or_from_a_teacher(loss):
     scheduled = tf.function(loss.schedule)(tf.constant(0))
     assert not (scheduled and loss.coefficient_shapes(CLASSES))
@@ -97,15 +151,19 @@ def test_coefficients_come_from_a_schedule_or_from_a_teacher(loss):
         assert np.isfinite(coefficient)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=name_of)
+@pytest.mark.parametrize("loss", ALL, ids=name_of)
 def test_its_arguments_make_it_again(loss):
-    assert vars(type(loss)(**loss.arguments())) == vars(loss)
-    assert json.loads(json.dumps(loss.arguments())) == loss.arguments()
+    record = loss_record(loss)
+    assert record == {"class": type(loss).__name__, "arguments": loss.arguments()}
+    assert json.loads(json.dumps(record)) == record
+    again = loss_from_record(record)
+    assert type(again) is type(loss)
+    assert plain(again) == plain(loss)
     assert loss.formula
 
 
 def test_a_teacher_can_be_loaded_for_every_taught_loss():
-    taught = {type(loss) for loss in LOSSES if loss.coefficient_shapes(CLASSES)}
+    taught = {type(loss) for loss in ALL if loss.coefficient_shapes(CLASSES)}
     assert {name: loss.__name__ for name, loss in TAUGHT_LOSSES.items()} == {
         loss.__name__: loss.__name__ for loss in taught
     }

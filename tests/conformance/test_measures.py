@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from score_recipe import CHECKS, Score
+from translation_recipe import TRANSLATION_CHECKS, TranslationScore, outputs_of, value_and_gradient
 
 import tf_l2t.measures
 from tf_l2t.measures import (
     ExpectedAccuracy,
+    ExpectedBleu,
     Measure,
     NegativeCrossEntropy,
     SmoothZeroOneAccuracy,
+    TranslationLogLikelihood,
 )
 from tf_l2t.types import Outputs
 
@@ -25,6 +28,11 @@ MEASURES = [
     NegativeCrossEntropy(),
     SmoothZeroOneAccuracy(),
     SmoothZeroOneAccuracy(sharpness=1.0),
+]
+TRANSLATION_MEASURES = [
+    ExpectedBleu(),
+    ExpectedBleu(alpha=0.3, normalize_length=True),
+    TranslationLogLikelihood(),
 ]
 
 
@@ -43,7 +51,7 @@ def name_of(value: object) -> str:
 
 
 def test_every_measure_is_here():
-    assert found() == {type(measure) for measure in MEASURES}
+    assert found() == {type(measure) for measure in [*MEASURES, *TRANSLATION_MEASURES]}
 
 
 @pytest.mark.parametrize("measure", sorted(found(), key=name_of), ids=name_of)
@@ -56,6 +64,24 @@ def test_is_public_and_registered(measure):
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)
 def test_recipe(measure, check):
     check(Score(lambda inputs, targets: measure(Outputs(inputs["logits"]), targets), {}))
+
+
+@pytest.mark.parametrize("check", TRANSLATION_CHECKS, ids=name_of)
+@pytest.mark.parametrize("measure", TRANSLATION_MEASURES, ids=name_of)
+def test_translation_recipe(measure, check):
+    def function(inputs, targets):
+        return measure(outputs_of(inputs), targets)
+
+    check(TranslationScore(function, {}))
+
+
+@pytest.mark.parametrize("measure", TRANSLATION_MEASURES, ids=name_of)
+def test_a_step_along_its_gradient_raises_it(measure):
+    score = TranslationScore(lambda inputs, targets: measure(outputs_of(inputs), targets), {})
+    inputs, targets = score.inputs(tf.float64), score.targets(score.batch)
+    before, gradient = value_and_gradient(score.function, inputs, targets)
+    after = score.function({k: v + 0.1 * gradient[k] for k, v in inputs.items()}, targets)
+    assert np.all(after > before)
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=name_of)

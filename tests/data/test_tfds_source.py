@@ -120,7 +120,10 @@ def test_unknown_builder(tmp_path):
 
 def test_not_to_be_downloaded(tmp_path):
     message = refused("tiny_manual", tmp_path)
-    assert "is not prepared and cannot be downloaded (AssertionError: Manual directory" in message
+    assert (
+        "is not prepared, and cannot be downloaded or prepared (AssertionError: Manual directory"
+        in message
+    )
     assert "name the folder in data_dir" in message
 
 

@@ -72,7 +72,7 @@ def measure(task: Classification, replicas: Replicas, **options: Any) -> dict[st
     flat = lambda tensors: np.concatenate([np.ravel(t) for t in tensors]).tolist()
     return {
         "gradients": flat(gradients),
-        "record": [record.measure, record.accuracy, record.norm, record.amplification],
+        "record": [record.measure, record.score, record.norm, record.amplification],
         "selection": [step.selection for step in steps if step.selection],
         "theta": flat(trainer.theta),
         "weights": flat(lesson.rollout.state.weights),

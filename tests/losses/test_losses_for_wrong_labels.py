@@ -72,6 +72,17 @@ def test_the_taught_correction_is_the_correction_of_its_matrix() -> None:
     np.testing.assert_allclose(sure, CrossEntropy()(Outputs(LOGITS), TARGETS, {}), rtol=1e-5)
 
 
+def test_the_taught_correction_may_be_told_that_labels_are_mostly_right() -> None:
+    phi = tf.constant([[2.0, 0.5, -1.0], [0.0, 6.0, 0.0], [-60.0, 60.0, 0.0]])
+    loss = DynamicForwardCorrection(least_right=0.6)
+    expected = 0.6 * np.eye(3) + 0.4 * tf.nn.softmax(phi).numpy()
+    np.testing.assert_allclose(loss.transition_matrix(phi), expected, rtol=1e-5, atol=1e-30)
+    fixed = ForwardCorrection(expected)(Outputs(LOGITS), TARGETS, {})
+    np.testing.assert_allclose(loss(Outputs(LOGITS), TARGETS, {"phi": phi}), fixed, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"least_right must be in \[0, 1\), got 1"):
+        DynamicForwardCorrection(least_right=1.0)
+
+
 @pytest.mark.parametrize(
     ("coefficients", "message"),
     [({}, r"coefficients\['phi'\] is missing"), ({"phi": tf.eye(2)}, r"must have shape \[3, 3\]")],

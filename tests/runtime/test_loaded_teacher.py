@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 import tf_l2t
-from tf_l2t.losses import DynamicBilinear
-from tf_l2t.runtime.teacher_record import TeacherError, digests
+from tf_l2t.losses import DynamicBilinear, DynamicDiagonal, PerToken
+from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.teacher_record import TeacherError, digests, teacher_record
+from tf_l2t.teachers import attention_teacher
 
 
 def rewrite(directory, **changes) -> None:
@@ -34,6 +36,18 @@ def test_it_sets_what_the_signature_sets(exported) -> None:
     direct = tf.saved_model.load(str(exported))
     single = direct.signatures["serving_default"](state=tf.constant(states[2], tf.float32))
     np.testing.assert_allclose(values["phi"][2], single["phi"], rtol=1e-6)
+
+
+def test_a_teacher_of_a_loss_of_every_word_comes_back(tmp_path) -> None:
+    loss = PerToken(DynamicDiagonal())
+    teacher = attention_teacher(loss.coefficient_shapes(3), 6)
+    record = teacher_record(loss, "abc", observed_examples=20, observe_every=7)
+    weights = [tf.convert_to_tensor(v) for v in teacher.trainable_variables]
+    export_teacher(tmp_path / "teacher", teacher, weights, record)
+    loaded = tf_l2t.load_teacher(tmp_path / "teacher")
+    assert isinstance(loaded.loss, PerToken)
+    assert isinstance(loaded.loss.loss, DynamicDiagonal)
+    assert loaded(tf.zeros([2, 6]))["phi"].shape == (2, 3)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -131,6 +145,16 @@ def damage_graph_and_forge_digests(directory) -> None:
         (
             lambda d: rewrite(d, loss={"class": "DynamicBilinear", "arguments": {"evil": 1}}),
             "is damaged .*evil",
+        ),
+        (
+            lambda d: rewrite(
+                d,
+                loss={
+                    "class": "PerToken",
+                    "arguments": {"loss": {"class": "os.system", "arguments": {}}},
+                },
+            ),
+            "is damaged .*there is no loss 'os.system'",
         ),
         (lambda d: rewrite(d, num_classes=4), r"is damaged \(coefficients"),
         (lambda d: rewrite(d, class_names=["a"]), r"is damaged \(1 class names and 6 features"),

@@ -18,7 +18,7 @@ def record(step: int, **changes) -> TeacherStep:
     values = {
         "step": step,
         "measure": 0.5 + step,
-        "accuracy": 0.6,
+        "score": 0.6,
         "norm": 0.1,
         "amplification": 2.0,
         "refused": (),

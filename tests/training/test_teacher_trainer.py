@@ -93,8 +93,8 @@ def test_a_teacher_that_steps_over_the_edge_comes_back(make_teaching) -> None:
     assert any(taken[first_refused:])
     assert region.scale < 1
     assert np.isfinite(flat(trainer.theta)).all()
-    last = [step.accuracy for step in trainer.history if step.taken][-3:]
-    assert np.mean(last) > trainer.history[0].accuracy - 0.1
+    last = [step.score for step in trainer.history if step.taken][-3:]
+    assert np.mean(last) > trainer.history[0].score - 0.1
 
 
 def test_a_refused_step_goes_back_to_the_last_good_parameters(make_teaching) -> None:

@@ -7,6 +7,7 @@ import pathlib
 import socket
 import urllib.parse
 import urllib.request
+from collections.abc import Iterable
 from typing import Any
 
 import gin
@@ -42,7 +43,7 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
     Example:
         >>> source = tfds_images("cifar10")
     """
-    where, builder = prepared_builder(name, data_dir)
+    where, builder = prepared_images(name, data_dir)
     try:
         return arrays(
             *_read(where, builder, "train"),
@@ -54,10 +55,10 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
         raise unavailable(where, "is not usable", OTHER, error) from error
 
 
-def prepared_builder(
+def prepared_images(
     name: str, data_dir: str | os.PathLike[str] | None, file_format: str | None = None
 ) -> tuple[str, Any]:
-    """Returns a builder of labelled images whose data is prepared, and what errors call it.
+    """Returns what to call a dataset of labelled images in messages, and its builder, prepared.
 
     Args:
         name: of the builder.
@@ -67,28 +68,43 @@ def prepared_builder(
     Raises:
         DatasetUnavailableError: see `tfds_images`.
     """
+    where, builder = find(name, data_dir)
+    _check_features(where, builder.info.features)
+    if not builder.info.splits:
+        if file_format is not None:
+            where, builder = find(name, data_dir, file_format=file_format)
+        prepare(where, builder)
+    missing = sorted({"train", "test"} - set(builder.info.splits))
+    if missing:
+        what = f"has no split {' and no '.join(missing)}, only {sorted(builder.info.splits)}"
+        raise unavailable(where, what, OTHER)
+    return where, builder
+
+
+def find(name: str, data_dir: str | os.PathLike[str] | None, **settings: Any) -> tuple[str, Any]:
+    """Returns what to call a TFDS dataset in messages, and its builder.
+
+    Args:
+        name: of the builder.
+        data_dir: folder of prepared datasets.
+        settings: further arguments of `tfds.builder`.
+
+    Raises:
+        DatasetUnavailableError: there is none.
+    """
     import tensorflow_datasets as tfds
 
     where = f"TFDS dataset name={name!r}, data_dir={data_dir and str(data_dir)!r}"
     folder = None if data_dir is None else os.path.expanduser(data_dir)
     try:
-        builder = tfds.builder(name, data_dir=folder)
-        if file_format is not None and not builder.info.splits:
-            builder = tfds.builder(name, data_dir=folder, file_format=file_format)
-        features = builder.info.features
+        builder = tfds.builder(name, data_dir=folder, **settings)
+        builder.info.features  # noqa: B018  # what it reads may be damaged
     except Exception as error:
         remedy = (
             "correct the name (https://www.tensorflow.org/datasets/catalog lists them), or import "
             "the module that defines the builder"
         )
         raise unavailable(where, "cannot be found or set up", remedy, error) from error
-    _check_features(where, features)
-    if not builder.info.splits:
-        _prepare(where, builder)
-    missing = sorted({"train", "test"} - set(builder.info.splits))
-    if missing:
-        what = f"has no split {' and no '.join(missing)}, only {sorted(builder.info.splits)}"
-        raise unavailable(where, what, OTHER)
     return where, builder
 
 
@@ -105,24 +121,41 @@ def _check_features(where: str, features: Any) -> None:
         raise unavailable(where, what, f"resize them beforehand, {OTHER}")
 
 
-def _prepare(where: str, builder: Any) -> None:
+def prepare(
+    where: str,
+    builder: Any,
+    urls: Iterable[str] | None = None,
+    manual_dir: pathlib.Path | None = None,
+    remedy: str = (
+        "connect to the network, or prepare the dataset on a machine that has one (tfds.load "
+        "does), copy its folder here, and name the folder in data_dir"
+    ),
+) -> None:
+    """Downloads and prepares a TFDS dataset.
+
+    Args:
+        where: what `find` calls it.
+        builder: its builder.
+        urls: what it downloads; None for what the builder says.
+        manual_dir: folder of what cannot be downloaded; None is that of TFDS.
+        remedy: the end of the message if it cannot be done.
+
+    Raises:
+        DatasetUnavailableError: it cannot be done.
+    """
     import tensorflow_datasets as tfds
 
     try:
-        _check_hosts(builder)
+        _check_hosts(builder, (builder.url_infos or ()) if urls is None else urls)
         # Without network, a look at Google's bucket of prepared datasets costs minutes as well.
-        config = tfds.download.DownloadConfig(try_download_gcs=False)
+        config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=manual_dir)
         builder.download_and_prepare(download_config=config)
     except Exception as error:
-        remedy = (
-            "connect to the network, or prepare the dataset on a machine that has one "
-            "(tfds.load does), copy its folder here, and name the folder in data_dir"
-        )
-        what = "is not prepared and cannot be downloaded"
+        what = "is not prepared, and cannot be downloaded or prepared"
         raise unavailable(where, what, remedy, error) from error
 
 
-def _check_hosts(builder: Any) -> None:
+def _check_hosts(builder: Any, urls: Iterable[str]) -> None:
     """Looks the hosts up: TFDS itself tries each address again for minutes before it gives up."""
     downloads = (
         pathlib.Path(builder.data_dir)
@@ -131,7 +164,7 @@ def _check_hosts(builder: Any) -> None:
     )
     if urllib.request.getproxies() or any(downloads.glob("*.INFO")):
         return  # a proxy looks names up itself, and what is downloaded already needs no host
-    for host in sorted({urllib.parse.urlsplit(url).hostname for url in builder.url_infos or ()}):
+    for host in sorted({str(urllib.parse.urlsplit(url).hostname) for url in urls}):
         try:
             socket.getaddrinfo(host, None)
         except OSError as error:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import abc
 import inspect
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
-from tf_l2t.types import Nest, Outputs
+from tf_l2t.types import Nest
 
 
 class Loss(abc.ABC):
-    """A loss of a classifier's outputs, one value an example.
+    """A loss of a student's outputs, one value an example.
 
     A *fixed* loss is given its coefficients by `schedule`, from the step alone; a *taught* loss
     is given them by a teacher, and `coefficient_shapes` says which it needs.
 
     Attributes:
         formula: the equation, as a reader of an exported teacher needs it.
+        num_candidates: translations that it wants proposed for each example, 0 for none.
     """
 
-    formula: ClassVar[str] = ""
+    formula: str = ""
+    num_candidates: int = 0
 
     @abc.abstractmethod
-    def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
+    def __call__(self, outputs: Nest, targets: Nest, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch], in the dtype of `outputs.logits`.
 
         Args:
-            outputs: what the student returned for the batch.
-            targets: class indices, int32 [batch].
+            outputs: what the student returned for the batch: `Outputs` of a classifier,
+                `TranslationOutputs` of one that translates.
+            targets: class indices, int32 [batch], or `TranslationTargets`.
             coefficients: what `schedule` returns or, for a taught loss, what a teacher returns.
         """
 
@@ -44,7 +47,11 @@ class Loss(abc.ABC):
         return {}
 
     def arguments(self) -> dict[str, Any]:
-        """Returns what the constructor was given, so that `type(self)(**arguments)` equals self."""
+        """Returns what the constructor was given, as JSON can hold it.
+
+        `type(self)(**arguments)` equals self; where an argument is a loss, `loss_from_record`
+        makes it first.
+        """
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
 

@@ -61,11 +61,11 @@ def of_targets(values: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         v_y = Σ_j 1[j = y] v_j
 
     Args:
-        values: finite values v, float [batch, classes].
-        targets: class indices y, int [batch].
+        values: finite values v, float [..., classes].
+        targets: class indices y, int [...].
 
     Returns:
-        [batch], in the dtype of `values`.
+        [...], in the dtype of `values`.
 
     Example:
         >>> of_targets(tf.constant([[3.0, 1.0], [5.0, 7.0]]), tf.constant([0, 1]))  # [3.0, 7.0]
@@ -74,7 +74,7 @@ def of_targets(values: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 
 
 def one_hot_like(values: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    """Returns 1[j = y] in the shape and dtype of `values`, [batch, classes]."""
+    """Returns 1[j = y] in the shape and dtype of `values`, [..., classes]."""
     depth = values.shape[-1] or tf.shape(values)[-1]
     return tf.one_hot(targets, depth, dtype=values.dtype)
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_l2t.plots.style import COLOURS, LINES, logarithmic
+from tf_l2t.score import Score
 
 _BAND = "band: lowest to highest of the seeds"
 
@@ -19,25 +20,26 @@ def has_curves(row: Mapping[str, Any], name: str) -> bool:
     return any(student.get(name) for student in row.get("students", {}).values())
 
 
-def learning_curves(figure: Figure, rows: Mapping[str, Any]) -> None:
-    """Draws the dev error of every loss along its students' training.
+def learning_curves(figure: Figure, rows: Mapping[str, Any], score: Score) -> None:
+    """Draws what is reported of the dev score of every loss along its students' training.
 
     Args:
         figure: drawn on.
         rows: "rows" of results.json.
+        score: that students are judged by.
     """
     figure.set_size_inches(7.2, 4.6)
     axes = figure.add_subplot()
     for k, (name, row) in enumerate(rows.items()):
-        if not has_curves(row, "observed_dev_accuracy"):
+        if not has_curves(row, score.observed("dev")):
             continue
-        starts, accuracy = _curves(row, "observed_dev_accuracy")
+        starts, values = _curves(row, score.observed("dev"))
         colour, line = COLOURS[k % len(COLOURS)], LINES[k % len(LINES)]
-        _band(axes, starts, 100 * (1 - accuracy), colour, linestyle=line, label=name)
+        _band(axes, starts, 100 * score.report(values), colour, linestyle=line, label=name)
     axes.set_yscale("log")
     logarithmic(axes.yaxis)
     axes.set_xlabel(f"student step ({_BAND})")
-    axes.set_ylabel("error on the dev images that are observed, %")
+    axes.set_ylabel(f"{score.reported} on the dev data that are observed, %")
     axes.legend()
     axes.grid(alpha=0.3)
 

@@ -24,8 +24,8 @@ def noise(
         labels_of_class: part of the training examples of class i with the label j, [C, C].
         matrix: Φ at the end of a student, [C, C]; row i is the label that a student was shown.
         names: of the classes.
-        probabilities: whether the rows of `matrix` are true classes and P(label j | class i), what
-            softmax makes of Φ in `DynamicForwardCorrection`.
+        probabilities: whether the rows of `matrix` are true classes and P(label j | class i), the
+            transition matrix of `DynamicForwardCorrection`.
     """
     figure.set_size_inches(11, 4.9)
     left, right = figure.subplots(1, 2)

@@ -9,28 +9,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tf_l2t.plots.style import COLOURS, logarithmic
+from tf_l2t.score import Score
 
 
-def dev_measure(figure: Figure, teacher: dict[str, Any]) -> None:
+def dev_measure(figure: Figure, teacher: dict[str, Any], score: Score) -> None:
     """Draws the dev measure of the students of each teacher step (figure 3 of L2T-DLF).
 
     Args:
         figure: drawn on.
         teacher: "teacher" of results.json.
+        score: that students are judged by.
     """
     steps, last_selection = teacher["steps"], teacher.get("last_selection")
     figure.set_size_inches(6.4, 4.2)
     axes = figure.add_subplot()
     numbers = [step["step"] for step in steps]
     axes.plot(numbers, _column(steps, "measure"), ".-", label="dev measure")
-    axes.plot(numbers, _column(steps, "accuracy"), ".--", label="dev accuracy")
+    axes.plot(numbers, _column(steps, "score"), ".--", label=f"dev {score.name}")
     selected = [step for step in steps if step.get("selection") is not None]
     positions = [step["step"] for step in selected]
     scores = [step["selection"] for step in selected]
     if last_selection is not None:
         positions, scores = [*positions, len(steps)], [*scores, last_selection]
     if scores:
-        label = "dev accuracy, selection students"
+        label = f"dev {score.name}, selection students"
         axes.plot(positions, scores, "D", color=COLOURS[2], label=label)
     refused = [step["step"] for step in steps if not step["taken"]]
     for k, step in enumerate(refused):
@@ -43,32 +45,33 @@ def dev_measure(figure: Figure, teacher: dict[str, Any]) -> None:
     axes.grid(alpha=0.3)
 
 
-def test_error(figure: Figure, rows: dict[str, Any]) -> None:
-    """Draws the test error of each student of each row.
+def test_scores(figure: Figure, rows: dict[str, Any], score: Score) -> None:
+    """Draws what is reported of each student of each row.
 
     Args:
         figure: drawn on.
         rows: "rows" of results.json.
+        score: that students are judged by.
     """
     figure.set_size_inches(6.4, 1.2 + 0.45 * len(rows))
     axes = figure.add_subplot()
     for position, row in enumerate(rows.values()):
-        errors = [100 * (1 - student["test_accuracy"]) for student in row["students"].values()]
-        axes.plot(errors, [position] * len(errors), "o", color=COLOURS[0], alpha=0.6, mew=0)
-        axes.plot(np.mean(errors), position, "k|", markersize=16, markeredgewidth=2)
+        values = [100 * score.of(student, "test") for student in row["students"].values()]
+        axes.plot(values, [position] * len(values), "o", color=COLOURS[0], alpha=0.6, mew=0)
+        axes.plot(np.mean(values), position, "k|", markersize=16, markeredgewidth=2)
         axes.annotate(
-            f"{np.mean(errors):.2f}",
+            f"{np.mean(values):.2f}",
             (1, position),
             xycoords=("axes fraction", "data"),
             va="center",
         )
-    values = [1 - s["test_accuracy"] for row in rows.values() for s in row["students"].values()]
+    values = [score.of(s, "test") for row in rows.values() for s in row["students"].values()]
     if 0 < 5 * min(values) < max(values):
         axes.set_xscale("log")
         logarithmic(axes.xaxis)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel("test error, % (dots: students; bar and number: their mean)")
+    axes.set_xlabel(f"test {score.reported}, % (dots: students; bar and number: their mean)")
     axes.grid(alpha=0.3, axis="x")
 
 

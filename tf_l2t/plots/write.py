@@ -8,21 +8,24 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.special
+import tensorflow as tf
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tf_l2t.losses import DynamicBilinear, DynamicForwardCorrection, loss_from_record
+from tf_l2t.losses.base import Loss
 from tf_l2t.plots.coefficients import class_bars, phi
 from tf_l2t.plots.learning_curves import has_curves, learning_curves, training_loss
 from tf_l2t.plots.loss_surface import loss_surface
 from tf_l2t.plots.noise import noise
-from tf_l2t.plots.scores import dev_measure, test_error
+from tf_l2t.plots.scores import dev_measure, test_scores
 from tf_l2t.plots.style import STYLE
 from tf_l2t.runtime.coefficient_scalars import is_matrix, names_of
 from tf_l2t.runtime.files import atomic_writer
 from tf_l2t.runtime.taught_student import TaughtStudent
 from tf_l2t.runtime.watch import ClassPairs, most_moved_pairs
+from tf_l2t.score import score_of
 
 Draw = Callable[[Figure], None]
 
@@ -72,15 +75,16 @@ def write_figures(
 
 def _of_results(results: dict[str, Any]) -> dict[str, Draw]:
     figures: dict[str, Draw] = {}
+    score = score_of(results)
     if results["teacher"].get("steps"):
-        figures["dev_measure"] = lambda figure: dev_measure(figure, results["teacher"])
+        figures["dev_measure"] = lambda figure: dev_measure(figure, results["teacher"], score)
     rows = {name: row for name, row in results["rows"].items() if row.get("students")}
     if rows:
-        figures["test_error"] = lambda figure: test_error(figure, rows)
+        figures[score.field("test")] = lambda figure: test_scores(figure, rows, score)
     if any(has_curves(row, "training_loss") for row in rows.values()):
         figures["training_loss"] = lambda figure: training_loss(figure, rows)
-    if any(has_curves(row, "observed_dev_accuracy") for row in rows.values()):
-        figures["learning_curves"] = lambda figure: learning_curves(figure, rows)
+    if any(has_curves(row, score.observed("dev")) for row in rows.values()):
+        figures["learning_curves"] = lambda figure: learning_curves(figure, rows, score)
     return figures
 
 
@@ -88,7 +92,7 @@ def _of_student(
     student: TaughtStudent,
     class_names: Sequence[str],
     class_pairs: ClassPairs | None,
-    loss: str | None,
+    loss: Loss | None,
     labels_of_class: Sequence[Sequence[float]] | None,
 ) -> dict[str, Draw]:
     matrices = student.told.get("phi")
@@ -108,11 +112,13 @@ def _of_student(
     }
     if labels_of_class is not None:
         applied = np.array(labels_of_class)
-        matrix, forward = matrices[-1], loss == "DynamicForwardCorrection"
-        learned = scipy.special.softmax(matrix, axis=1) if forward else matrix
+        forward = isinstance(loss, DynamicForwardCorrection)
+        learned = matrices[-1]
+        if isinstance(loss, DynamicForwardCorrection):
+            learned = loss.transition_matrix(tf.constant(learned)).numpy()
         figures["noise"] = lambda figure: noise(figure, applied, learned, names, forward)
     beside = [(i, j) for i, j in pairs if i != j]
-    if loss in (None, "DynamicBilinear") and beside:
+    if (loss is None or isinstance(loss, DynamicBilinear)) and beside:
         bias = student.told.get("bias")
         figures["loss_surface"] = lambda figure: loss_surface(
             figure, student.steps, matrices, bias, names, beside[0]
@@ -120,10 +126,10 @@ def _of_student(
     return figures
 
 
-def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> str | None:
+def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Loss | None:
     taught_by = results.get("taught_by")
     teacher = pathlib.Path(taught_by["path"]) if taught_by else run_directory / "teacher"
     try:
-        return json.loads((teacher / "teacher.json").read_text())["loss"]["class"]
+        return loss_from_record(json.loads((teacher / "teacher.json").read_text())["loss"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_l2t.decoding import TextTranslator
 from tf_l2t.runtime.files import (
     TEMPORARY,
     recover_directory,
@@ -79,8 +80,8 @@ def export_teacher(
     replace_directory(fresh, directory)
 
 
-def export_student(model: keras.Model, path: pathlib.Path) -> None:
-    """Writes a student as PATH.keras and, for serving, as a SavedModel in the directory PATH.
+def export_student(model: keras.Model | TextTranslator, path: pathlib.Path) -> None:
+    """Writes a student as a SavedModel in the directory PATH and, of a classifier, as PATH.keras.
 
     Args:
         model: the student, as `Task.model` returns it.
@@ -89,8 +90,11 @@ def export_student(model: keras.Model, path: pathlib.Path) -> None:
     path.parent.mkdir(exist_ok=True)
     fresh = path.with_name(f".{path.name}{TEMPORARY}")
     with writing(path):
-        model.save(fresh.with_suffix(".keras"))
-        fresh.with_suffix(".keras").replace(path.with_suffix(".keras"))
         shutil.rmtree(fresh, ignore_errors=True)
-        model.export(fresh, verbose=False)
+        if isinstance(model, TextTranslator):
+            tf.saved_model.save(model, str(fresh), {"serving_default": model.translate})
+        else:
+            model.save(fresh.with_suffix(".keras"))
+            fresh.with_suffix(".keras").replace(path.with_suffix(".keras"))
+            model.export(fresh, verbose=False)
         replace_directory(fresh, path)

@@ -9,8 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_l2t.losses import TAUGHT_LOSSES
-from tf_l2t.losses.base import Loss
+from tf_l2t.losses import TAUGHT_LOSSES, loss_from_record
 from tf_l2t.runtime.files import recover_directory
 from tf_l2t.runtime.teacher_record import TeacherError, read_record
 
@@ -52,7 +51,7 @@ class LoadedTeacher:
         self.feature_names = tuple(feature["name"] for feature in metadata["state"]["features"])
         self.observed_examples: int = metadata["state"]["observed_examples"]
         self.observe_every: int = metadata["state"]["observe_every"]
-        self.loss = _loss(metadata["loss"])
+        self.loss = loss_from_record(metadata["loss"])
         # TensorFlow frees the functions of a SavedModel that nobody holds.
         self._saved_model = saved_model
         self._function = saved_model.signatures[_SIGNATURE]
@@ -137,10 +136,6 @@ def load_teacher(
     return teacher
 
 
-def _loss(record: dict[str, Any]) -> Loss:
-    return TAUGHT_LOSSES[record["class"]](**record["arguments"])
-
-
 def _check_record(directory: pathlib.Path, metadata: dict[str, Any]) -> None:
     """Raises TeacherError where the parts of teacher.json do not fit each other."""
     damaged = f"{directory / 'teacher.json'} is damaged"
@@ -151,7 +146,7 @@ def _check_record(directory: pathlib.Path, metadata: dict[str, Any]) -> None:
             f"{sorted(TAUGHT_LOSSES)}; install the tf_l2t that wrote it."
         )
     try:
-        shapes = _loss(metadata["loss"]).coefficient_shapes(metadata["num_classes"])
+        shapes = loss_from_record(metadata["loss"]).coefficient_shapes(metadata["num_classes"])
         features = [feature["name"] for feature in metadata["state"]["features"]]
         for key in ("observed_examples", "observe_every"):
             if not (isinstance(metadata["state"][key], int) and metadata["state"][key] > 0):
@@ -162,7 +157,7 @@ def _check_record(directory: pathlib.Path, metadata: dict[str, Any]) -> None:
     if given != shapes:
         raise TeacherError(f"{damaged} (coefficients {given}, not {shapes}); export it again.")
     classes = metadata["num_classes"]
-    if len(metadata["class_names"]) != classes or len(features) != classes + 3:
+    if len(metadata["class_names"]) != classes or len(features) not in (classes + 3, 3):
         raise TeacherError(
             f"{damaged} ({len(metadata['class_names'])} class names and {len(features)} features "
             f"for {classes} classes); export the teacher again."

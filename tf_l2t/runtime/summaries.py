@@ -24,6 +24,7 @@ from tf_l2t.runtime.files import writing
 from tf_l2t.runtime.heat_map import MAX_ANNOTATED, Scale, heat_map_image, off_diagonal_scale
 from tf_l2t.runtime.taught_student import TaughtStudent
 from tf_l2t.runtime.watch import ClassPairs, Watch
+from tf_l2t.score import ACCURACY, Score
 from tf_l2t.training.teacher_trainer import TeacherStep
 
 _PAIRS = "teacher/class_pairs"
@@ -36,13 +37,19 @@ class Summaries:
         directory: where the event files go, for `tensorboard --logdir`.
         class_names: of the rows and columns of Φ.
         watch: what is shown of Φ.
+        score: that students are judged by.
     """
 
     def __init__(
-        self, directory: pathlib.Path, class_names: Sequence[str], watch: Watch | None = None
+        self,
+        directory: pathlib.Path,
+        class_names: Sequence[str],
+        watch: Watch | None = None,
+        score: Score = ACCURACY,
     ) -> None:
         self._directory = directory
         self._class_names = class_names
+        self._score = score
         self._watch = watch or Watch()
         self._writers: dict[str, tf.summary.SummaryWriter] = {}
         self._noted: set[tuple[str, str]] | None = None
@@ -68,8 +75,8 @@ class Summaries:
             record.step,
             {
                 "dev/measure": record.measure,
-                "dev/accuracy": record.accuracy,
-                "dev/selection_accuracy": record.selection,
+                f"dev/{self._score.key}": record.score,
+                f"dev/selection_{self._score.key}": record.selection,
                 "hypergradient/norm": record.norm,
                 "hypergradient/amplification": record.amplification,
                 "hypergradient/refused": len(record.refused),
@@ -91,9 +98,9 @@ class Summaries:
 
         Args:
             step: number of teacher steps done.
-            selection: mean dev accuracy of the selection students of the last θ.
+            selection: mean dev score of the selection students of the last θ.
         """
-        self.scalars("teacher", step, {"dev/selection_accuracy": selection})
+        self.scalars("teacher", step, {f"dev/selection_{self._score.key}": selection})
         raw = read_tensors(self._directory / "teacher/end_of_student", "phi/raw")
         matrices = np.array(list(raw.values()))
         if (

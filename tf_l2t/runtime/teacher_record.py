@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tf_l2t.losses import TAUGHT_LOSSES
+from tf_l2t.losses import loss_record
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.run_directory import versions
 from tf_l2t.teachers.state_features import feature_definitions, feature_names
@@ -40,15 +40,18 @@ def teacher_record(
     loss: Loss,
     class_names: Sequence[str],
     *,
+    features: Iterable[tuple[str, str]] | None = None,
     observed_examples: int,
     observe_every: int,
     **details: Any,
 ) -> dict[str, Any]:
-    """Returns what teacher.json says of a teacher of a classification task.
+    """Returns what teacher.json says of a teacher.
 
     Args:
         loss: the loss that it sets the coefficients of.
-        class_names: a name for each class, in the order of the labels.
+        class_names: a name for each class, in the order of the labels; for translation, each word.
+        features: name and definition of each entry of the state vector; those of classification
+            if None.
         observed_examples: training and dev examples that a state vector is measured on.
         observe_every: training steps between two measurements.
         **details: of the training: configuration, dev score, data.
@@ -56,11 +59,9 @@ def teacher_record(
     A loss that is not in `tf_l2t.losses.TAUGHT_LOSSES` is described too, but `load_teacher`
     refuses its teacher.
     """
-    name = type(loss).__name__
-    # A loss from outside may not keep its arguments, and a teacher's training must not end here.
-    arguments = loss.arguments() if TAUGHT_LOSSES.get(name) is type(loss) else {}
     classes = tuple(map(str, class_names))
-    features = zip(feature_names(classes), feature_definitions(classes), strict=True)
+    if features is None:
+        features = zip(feature_names(classes), feature_definitions(classes), strict=True)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -75,7 +76,7 @@ def teacher_record(
             "observed_examples": observed_examples,
             "observe_every": observe_every,
         },
-        "loss": {"class": name, "arguments": arguments, "formula": loss.formula},
+        "loss": {**loss_record(loss), "formula": loss.formula},
         "coefficients": {
             name: list(shape) for name, shape in loss.coefficient_shapes(len(classes)).items()
         },

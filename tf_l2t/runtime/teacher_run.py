@@ -37,10 +37,10 @@ def train_teacher(
         directory: of the run.
         summaries: told of every step.
         checkpoint_every: teacher steps between two checkpoints.
-        describe: dev accuracy of the best teacher, None before its first selection ->
+        describe: dev score of the best teacher, None before its first selection ->
             teacher.json.
     """
-    replicas = trainer.teaching.replicas
+    replicas, score = trainer.teaching.replicas, trainer.teaching.task.score
     saved = len(trainer.history)
 
     def save(snapshot: Snapshot) -> None:
@@ -50,7 +50,7 @@ def train_teacher(
             "steps": snapshot.record["history"],
             "refused_steps": snapshot.record["trust_region"]["refused"],
             "last_selection": snapshot.record["last_selection"],
-            "best_dev_accuracy": snapshot.record["best_score"],
+            score.scored("best_dev"): snapshot.record["best_score"],
             "stopped_because": trainer.failure,
         }
         directory.write_results(results)

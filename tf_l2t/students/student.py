@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
+from tf_l2t.students.held_weights import HeldWeights
 from tf_l2t.types import Nest, Outputs
 
 BuildModel = Callable[[tuple[int, ...], int], keras.Model]
 
 
-class Student:
+class Student(HeldWeights):
     """A Keras model called on given weights, its dropout a function of (seed, step).
 
     Args:
@@ -31,50 +30,15 @@ class Student:
     """
 
     def __init__(self, build: BuildModel, input_shape: tuple[int, ...], num_classes: int) -> None:
-        self._build = lambda: _built(build(tuple(input_shape), num_classes), input_shape)
-        self.model = self._build()
-        _check(self.model, input_shape, num_classes)
-        self._last, self._network = _split_last_layer(self.model)
-        trainable = [id(variable) for variable in self._network.trainable_variables]
+        def built() -> keras.Model:
+            return _built(build(tuple(input_shape), num_classes), input_shape)
+
+        model = built()
+        _check(model, input_shape, num_classes)
+        self._last, network = _split_last_layer(model)
+        super().__init__(built, model, network)
+        trainable = [id(variable) for variable in network.trainable_variables]
         self._kernel_index = trainable.index(id(self._last.kernel)) if self._last else None
-        self._is_seed = [_is_seed(v) for v in self._network.non_trainable_variables]
-
-    @property
-    def num_weights(self) -> int:
-        """Number of trainable weights |ω|."""
-        return sum(int(np.prod(v.shape)) for v in self._network.trainable_variables)
-
-    def max_pooling_layers(self) -> list[str]:
-        """Returns the names of Keras' max-pooling layers, which XLA differentiates wrongly."""
-
-        def names(layer: keras.Layer) -> list[str]:
-            if type(layer).__name__.startswith(("MaxPool", "GlobalMaxPool")):
-                return [layer.name]
-            return [name for part in getattr(layer, "layers", ()) for name in names(part)]
-
-        return names(self.model)
-
-    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Returns fresh weights and non-trainable variables, functions of the seed alone.
-
-        Keras initialisers without a seed of their own draw one from Python's generator; it and
-        NumPy's are seeded. A model that draws from any other must seed it itself.
-        """
-        # Not keras.utils.set_random_seed: it makes TensorFlow forget every compiled function,
-        # which costs more than a second for each new student.
-        python_state, numpy_state = random.getstate(), np.random.get_state()
-        random.seed(seed)
-        np.random.seed(seed)
-        try:
-            model = self._build()
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
-        weights = [tf.convert_to_tensor(v) for v in model.trainable_variables]
-        variables = [
-            tf.convert_to_tensor(v) for v in model.non_trainable_variables if not _is_seed(v)
-        ]
-        return weights, variables
 
     def __call__(
         self,
@@ -98,50 +62,13 @@ class Student:
             The outputs, the new non-trainable variables, and the sum of the model's own
             regularisation losses (a scalar).
         """
-        remaining = iter(variables)
-        non_trainable = [
-            _generator_state(seed, k) if is_seed else next(remaining)
-            for k, is_seed in enumerate(self._is_seed)
-        ]
-        network = self._network
-        held = zip(network.trainable_variables, weights, strict=True)
-        others = zip(network.non_trainable_variables, non_trainable, strict=True)
-        # Not stateless_call: it does not pass `training` on to the layers of a subclassed model.
-        with keras.StatelessScope([*held, *others], collect_losses=True) as scope:
-            outputs = network(inputs, training=training)
-            losses = network.losses
-        updated = [
-            scope.get_current_value(variable)
-            for variable, is_seed in zip(
-                network.non_trainable_variables, self._is_seed, strict=True
-            )
-            if not is_seed
-        ]
-        penalty = tf.add_n(losses) if losses else tf.zeros([], weights[0].dtype)
+        outputs, updated, penalty = self._run(
+            lambda network: network(inputs, training=training), weights, variables, seed
+        )
         if self._kernel_index is None:
             return Outputs(outputs), updated, penalty
         logits, features = outputs
         return Outputs(logits, features, weights[self._kernel_index]), updated, penalty
-
-    def model_with(self, weights: list[tf.Tensor], variables: list[tf.Tensor]) -> keras.Model:
-        """Returns a new Keras model that holds the given weights, as a user would use it."""
-        model = self._build()
-        for variable, value in zip(model.trainable_variables, weights, strict=True):
-            variable.assign(value)
-        others = [v for v in model.non_trainable_variables if not _is_seed(v)]
-        for variable, value in zip(others, variables, strict=True):
-            variable.assign(value)
-        return model
-
-
-def _is_seed(variable: keras.Variable) -> bool:
-    return variable.name == "seed_generator_state"
-
-
-def _generator_state(seed: tf.Tensor | None, index: int) -> tf.Tensor:
-    if seed is None:
-        return tf.zeros([2], tf.uint32)
-    return tf.cast(tf.random.experimental.stateless_fold_in(seed, index), tf.uint32)
 
 
 def _built(model: keras.Model, input_shape: tuple[int, ...]) -> keras.Model:

@@ -32,7 +32,12 @@ from tf_l2t.measures.log_probabilities import log_probabilities
 from tf_l2t.students import Student
 from tf_l2t.students.student import BuildModel
 from tf_l2t.tasks.task import Task
-from tf_l2t.teachers.state_features import feature_names, observation, precision_per_class
+from tf_l2t.teachers.state_features import (
+    feature_definitions,
+    feature_names,
+    observation,
+    precision_per_class,
+)
 from tf_l2t.types import Batch, Nest, Outputs, StudentState
 
 # On one machine; of so many the order of the examples is kept at hand.
@@ -98,7 +103,9 @@ class Classification(Task):
         whole_number("Classification", "batch_size", batch_size, 1)
         self.source = source
         self.num_classes = source.num_classes
+        self.class_names = source.class_names
         self.feature_names = feature_names(source.class_names)
+        self.feature_definitions = feature_definitions(source.class_names)
         self.observed_examples = observed_examples
         self.student = Student(student, source.input_shape, source.num_classes)
         self.measure = measure

@@ -6,15 +6,18 @@ import abc
 import copy
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.decoding import TextTranslator
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
-from tf_l2t.types import Batch, Nest, Outputs, StudentState
+from tf_l2t.losses.cross_entropy import CrossEntropy
+from tf_l2t.score import ACCURACY, Score
+from tf_l2t.types import Batch, Nest, Outputs, StudentState, TranslationOutputs
 
 TaskType = TypeVar("TaskType", bound="Task")
 
@@ -23,15 +26,23 @@ class Task(abc.ABC):
     """Everything that teaching needs to know of a problem; nothing here knows of a teacher.
 
     Attributes:
+        score: what students are judged by.
+        scores_in_graph: whether `scores` may be called within a `tf.function`.
         batch_size: examples of a training batch.
         num_dev_chunks: in how many chunks `dev_loss` goes through the dev data.
+        class_names: of what the coefficients of a loss are for: classes, or words.
         feature_names: a name for each entry of a teacher's state vector.
+        feature_definitions: what each of them is, in words.
         observed_examples: how many training and how many dev examples it is measured on.
     """
 
+    score: ClassVar[Score] = ACCURACY
+    scores_in_graph: ClassVar[bool] = True
     batch_size: int
     num_dev_chunks: int
+    class_names: tuple[str, ...]
     feature_names: tuple[str, ...]
+    feature_definitions: tuple[str, ...]
     observed_examples: int
 
     @abc.abstractmethod
@@ -46,9 +57,29 @@ class Task(abc.ABC):
     def context(self, segment: Segment, seed: int) -> Nest:
         """Returns what `batch` needs for the steps of a segment, for the student of a seed."""
 
+    def context_of_student(self, context: Nest, state: StudentState) -> Nest:
+        """Returns a segment's context with what its batches hold of the student's own making.
+
+        Args:
+            context: what `context` returned.
+            state: of the student before the segment.
+        """
+        del state
+        return context
+
     @abc.abstractmethod
     def batch(self, t: tf.Tensor, context: Nest, part: int = 0, num_parts: int = 1) -> Batch:
         """Returns the training batch of step t (int32 scalar), or a part of it."""
+
+    @property
+    def smallest_batch(self) -> int:
+        """Examples that every training batch has at least."""
+        return self.batch_size
+
+    def whole_batch(self, examples: Batch) -> int | tf.Tensor:
+        """Returns how many examples the training batch has that these are a part of."""
+        del examples
+        return self.batch_size
 
     @abc.abstractmethod
     def forward(
@@ -59,8 +90,18 @@ class Task(abc.ABC):
         *,
         training: bool,
         seed: tf.Tensor | None = None,
-    ) -> tuple[Outputs, list[tf.Tensor], tf.Tensor]:
+    ) -> tuple[Outputs | TranslationOutputs, list[tf.Tensor], tf.Tensor]:
         """Runs the student: its outputs, new non-trainable variables and own penalties."""
+
+    @property
+    def likelihood(self) -> Loss:
+        """The loss of a warm start: minus the log likelihood of the targets."""
+        return CrossEntropy()
+
+    def for_loss(self: TaskType, loss: Loss) -> TaskType:
+        """Returns the task with batches that hold what a loss asks for; itself if they do."""
+        del loss
+        return self
 
     @abc.abstractmethod
     def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
@@ -90,7 +131,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def scores(self, state: StudentState, split: str, *own_split: Nest) -> dict[str, tf.Tensor]:
-        """Returns the scores of a student on "train", "dev" or "test", "accuracy" among them."""
+        """Returns the scores of a student on "train", "dev" or "test", `score` among them."""
 
     def evaluate(self, state: StudentState, split: str, *own_split: Nest) -> dict[str, float]:
         """Returns the scores of a student as numbers."""
@@ -137,8 +178,8 @@ class Task(abc.ABC):
         return other
 
     @abc.abstractmethod
-    def model(self, state: StudentState) -> keras.Model:
-        """Returns a trained student as a Keras model that reads the source's own inputs."""
+    def model(self, state: StudentState) -> keras.Model | TextTranslator:
+        """Returns a trained student that reads the source's own inputs, to be exported."""
 
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from tf_l2t.differentiation.workers import Workers
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
+from tf_l2t.training.budget import Budget
 from tf_l2t.training.estimated import EstimatedLoss
 from tf_l2t.training.evaluate import train_and_score
+from tf_l2t.training.lesson import Lesson
 from tf_l2t.training.progress import Progress
 from tf_l2t.training.recipe import Recipe
-from tf_l2t.training.rollout import Budget, Lesson, Teaching
+from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.rows import AnyLoss, BuildTeacher, Row, Trial
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import paired_difference, summary, table
@@ -146,12 +148,12 @@ class Comparison:
         """Tries the variants and learning rates of each row on dev.
 
         Args:
-            results: filled in; "search" holds the dev accuracy of each row and trial,
+            results: filled in; "search" holds the dev score of each row and trial,
                 "estimates" what was estimated for a row.
             save: called after each trial.
         """
         # What is to be estimated needs what was found for cross entropy.
-        rows = sorted(self.rows, key=_is_estimated)
+        rows, score = sorted(self.rows, key=_is_estimated), self._task.score
         trials = [(row, trial) for row in rows for trial in row.trials]
         steps = self._search_seeds * self._budget.num_steps
         unknown = [row for row in rows if _is_estimated(row)]
@@ -173,10 +175,12 @@ class Comparison:
                     ["dev"],
                     progress.steps,
                 )
-                accuracies = [student["dev_accuracy"] for student in students]
-                found[trial.name] = float(np.mean(accuracies))
+                scores = [student[score.scored("dev")] for student in students]
+                found[trial.name] = float(np.mean(scores))
                 results["seconds"]["search"] += time.perf_counter() - start
-                progress.note(f"{row.name} at {trial.name}: dev accuracy {found[trial.name]:.4f}")
+                progress.note(
+                    f"{row.name} at {trial.name}: dev {score.name} {found[trial.name]:.4f}"
+                )
                 save()
 
     def run(
@@ -194,7 +198,7 @@ class Comparison:
             theta: parameters of teachers by the name of the row; else those they start from.
             on_lesson: called with row, index of the student and lesson before it is noted down.
         """
-        seeds = self._seeds("test", self._test_seeds)
+        seeds, score = self._seeds("test", self._test_seeds), self._task.score
         total = len(self.rows) * len(seeds) * self._budget.num_steps
         with Progress("comparison", total, replicas=self._replicas) as progress:
             for row in self.rows:
@@ -215,23 +219,24 @@ class Comparison:
                     # Last, so that an interruption never leaves one that is half written down.
                     for seed, student in zip(together, found, strict=True):
                         students[str(seed)] = student
-                        progress.note(f"{row.name}: test accuracy {student['test_accuracy']:.4f}")
+                        value = student[score.scored("test")]
+                        progress.note(f"{row.name}: test {score.name} {value:.4f}")
                     results["seconds"]["comparison"] += time.perf_counter() - begun
                     save()
         self._summarise(results)
 
     def _summarise(self, results: dict[str, Any]) -> None:
-        rows = results["rows"]
+        rows, score = results["rows"], self._task.score
         for row in self.rows:
             students = rows[row.name]["students"].values()
             trial = self.best_trial(row, results)
-            dev = [1 - s["dev_accuracy"] for s in students if "dev_accuracy" in s]
+            dev = [score.of(s, "dev") for s in students if score.scored("dev") in s]
             rows[row.name] |= {
                 "learning_rate": trial.learning_rate,
                 **({"variant": trial.variant} if trial.variant else {}),
                 "trials": len(row.trials),
-                "test_error": summary([1 - student["test_accuracy"] for student in students]),
-                "dev_error": summary(dev) if dev else None,
+                score.field("test"): summary([score.of(student, "test") for student in students]),
+                score.field("dev"): summary(dev) if dev else None,
                 "seconds": summary([student["seconds"] for student in students]),
             }
         if self._baseline in rows:
@@ -241,8 +246,8 @@ class Comparison:
                 ours = rows[row.name]["students"]
                 if row.name != self._baseline:
                     rows[row.name]["difference"] = paired_difference(
-                        [1 - ours[seed]["test_accuracy"] for seed in theirs],
-                        [1 - theirs[seed]["test_accuracy"] for seed in theirs],
+                        [score.of(ours[seed], "test") for seed in theirs],
+                        [score.of(theirs[seed], "test") for seed in theirs],
                     )
         results["table"] = table(results)
 

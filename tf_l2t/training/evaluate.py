@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.segments import Segment
-from tf_l2t.training.rollout import Lesson, Teaching
+from tf_l2t.training.lesson import Lesson
+from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.stopwatch import Stopwatch
 
 
@@ -33,7 +34,7 @@ def train_and_score(
         splits: what to measure them on at their end.
         on_steps: called with numbers of student steps done.
         on_lesson: called with seed and lesson of each student that this process trained.
-        observe: whether to note their accuracies at the start of each segment, as a teacher sees
+        observe: whether to note their scores at the start of each segment, as a teacher sees
             them, without a teacher too.
 
     Returns:
@@ -88,7 +89,7 @@ def _round(
             student |= {f"{split}_{name}": value for name, value in scores[split][k].items()}
         if observe:
             own = [moment[k] for moment in observed] if blind else _after_progress(lesson)
-            student |= _accuracies(teaching, own)
+            student |= _observed_scores(teaching, own)
         yield seed, lesson, student
 
 
@@ -96,10 +97,10 @@ def _after_progress(lesson: Lesson) -> list[np.ndarray]:
     return [vector[1:].numpy() for vector in lesson.state_vectors]
 
 
-def _accuracies(teaching: Teaching, observed: list[np.ndarray]) -> dict[str, list[float]]:
-    names = teaching.task.feature_names[1:]
+def _observed_scores(teaching: Teaching, observed: list[np.ndarray]) -> dict[str, list[float]]:
+    names, score = teaching.task.feature_names[1:], teaching.task.score
     return {
-        f"observed_{name.replace(' ', '_')}": [float(seen[names.index(name)]) for seen in observed]
-        for name in ("training accuracy", "dev accuracy")
-        if name in names
+        score.observed(split): [float(seen[names.index(name)]) for seen in observed]
+        for split in ("training", "dev")
+        if (name := f"{split} {score.name}") in names
     }

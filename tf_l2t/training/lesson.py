@@ -1,4 +1,4 @@
-"""The records of teaching one student: a batch as its training step reads it, and the whole."""
+"""The records of a student's training: what a step of it reads, and what was seen of all of it."""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ from tf_l2t.differentiation.segments import Segment
 from tf_l2t.differentiation.step import TrainingStep, floating
 from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.losses.base import Loss
-from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
@@ -61,9 +60,10 @@ class Teaching:
         if jit_compile:
             task.check_jit_compile()
         self.replicas = replicas or Replicas()
-        if task.batch_size < self.replicas.num_parts:
+        task = task.for_loss(loss)
+        if task.smallest_batch < self.replicas.num_parts:
             raise ValueError(
-                f"batch_size={task.batch_size} cannot be split over {self.replicas.num_parts} "
+                f"batch_size={task.smallest_batch} cannot be split over {self.replicas.num_parts} "
                 "replicas; take larger batches, or Distribution.replicas = 'students'."
             )
         if jit_compile and self.replicas.num_parts > 1:
@@ -88,7 +88,7 @@ class Teaching:
             assert warm_start_rule is not None
             self._warm_start = Teaching(
                 task,
-                CrossEntropy(),
+                task.likelihood,
                 warm_start_rule,
                 dataclasses.replace(budget, warm_start_steps=0),
                 replicas=replicas,
@@ -213,6 +213,8 @@ class Teaching:
         """Returns the scores on a split of students that were rolled out together."""
         states = [lesson.rollout.state for lesson in lessons]
         seeds = [lesson.seed for lesson in lessons]
+        if not self.task.scores_in_graph:
+            return [self.task.evaluate(state, split) for state in states]
         found = self._run_each(self.task.compiled_scores[split], states, seeds)
         return [{name: float(value) for name, value in scores.items()} for scores in found]
 
@@ -233,7 +235,7 @@ class Teaching:
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
         state = self.engine.step.initial_state(*self.task.initial(seed=0))
-        context = self._context(Segment(0, 1), 0)
+        context = self._context(Segment(0, 1), 0, state)
         if self.teacher is not None:
             context["observed"] = self.task.compiled_observe(
                 state.weights, state.variables, *self.task.own_split(0)
@@ -291,7 +293,10 @@ class Teaching:
         )[: len(states)]
 
     def _contexts(self, segment: Segment, state: Any, seeds: Sequence[int]) -> Nest:
-        contexts = [self._context(segment, seed) for seed in seeds]
+        states = self._unpack(state)
+        contexts = [
+            self._context(segment, seed, state) for seed, state in zip(seeds, states, strict=True)
+        ]
         if self.teacher is not None:
             observed = self.observe_each(state, seeds)
             contexts = [
@@ -300,8 +305,9 @@ class Teaching:
             ]
         return self._pack(contexts)
 
-    def _context(self, segment: Segment, seed: int) -> dict[str, Nest]:
-        return {"task": self.task.context(segment, seed), "seed": tf.constant(seed, tf.int32)}
+    def _context(self, segment: Segment, seed: int, state: StudentState) -> dict[str, Nest]:
+        context = self.task.context_of_student(self.task.context(segment, seed), state)
+        return {"task": context, "seed": tf.constant(seed, tf.int32)}
 
     def _batch(self, t: tf.Tensor, context: Nest) -> TaughtBatch:
         num_parts = self.replicas.num_parts
@@ -361,17 +367,17 @@ class Teaching:
                 outputs, updated, penalty = self.task.forward(
                     weights, variables, examples, training=True, seed=seed
                 )
-                loss = tf.reduce_mean(self._loss(outputs, examples.targets, coefficients))
+                losses = self._loss(outputs, examples.targets, coefficients)
             if num_parts == 1:
-                return loss + penalty, updated
-            share = tf.nest.flatten(examples.targets)[0].shape[0] / self.task.batch_size
-            found.append((loss * share + penalty / num_parts, updated))
-        losses, updates = zip(*found, strict=True)
+                return tf.reduce_mean(losses) + penalty, updated
+            whole = tf.cast(self.task.whole_batch(examples), losses.dtype)
+            found.append((tf.reduce_sum(losses) / whole + penalty / num_parts, updated))
+        shares, updates = zip(*found, strict=True)
         # Each part has its own statistics of a batch norm; the moving ones take their mean.
         mean = lambda *parts: (
             tf.add_n(parts) / num_parts if parts[0].dtype.is_floating else parts[0]
         )
-        return tf.add_n(losses), [mean(*parts) for parts in zip(*updates, strict=True)]
+        return tf.add_n(shares), [mean(*parts) for parts in zip(*updates, strict=True)]
 
     def _mean_loss(self, loss: tf.Tensor) -> float:
         if self.replicas.num_parts > 1:

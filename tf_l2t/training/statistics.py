@@ -10,6 +10,8 @@ from typing import Any
 
 import scipy.stats
 
+from tf_l2t.score import score_of
+
 
 def summary(values: Sequence[float]) -> dict[str, float | None]:
     """Returns mean and standard error over seeds; no error for a single one."""
@@ -41,26 +43,27 @@ def paired_difference(values: Sequence[float], baseline: Sequence[float]) -> dic
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """Returns the comparison of a results.json as a Markdown table, errors in % ± standard error.
+    """Returns the comparison of a results.json as a Markdown table, in % ± standard error.
 
     Where there is a baseline, each row has its difference from it, seed by seed, and the p of a
-    paired t-test. A row whose students trained on dev data has no dev error.
+    paired t-test. A row whose students trained on dev data has no dev score.
     """
+    score = score_of(results)
     baseline = results.get("baseline")
     variants = any(row.get("variant") for row in results["rows"].values())
-    header = ["loss", "test error %", "dev error %"]
+    header = ["loss", f"test {score.reported} %", f"dev {score.reported} %"]
     header += [f"minus {baseline}", "p"] if baseline else []
     header += ["variant"] if variants else []
     header += ["learning rate", "seeds", "seconds a student"]
     lines = [header]
     for name, row in results["rows"].items():
-        difference = row.get("difference")
+        difference, dev = row.get("difference"), row[score.field("dev")]
         compared = [_signed(difference), _p(difference)] if baseline else []
         lines.append(
             [
                 name,
-                plus_minus(row["test_error"]),
-                plus_minus(row["dev_error"]) if row["dev_error"] else "",
+                plus_minus(row[score.field("test")]),
+                plus_minus(dev) if dev else "",
                 *compared,
                 *([row.get("variant", "")] if variants else []),
                 f"{row['learning_rate']:g}",
@@ -82,8 +85,9 @@ def markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def comma_separated(results: Mapping[str, Any]) -> str:
-    """Returns the comparison of a results.json as CSV: a line for each row, errors in [0, 1]."""
-    fields = ["test_error", "dev_error", "seconds"]
+    """Returns the comparison of a results.json as CSV: a line for each row, in [0, 1]."""
+    score = score_of(results)
+    fields = [score.field("test"), score.field("dev"), "seconds"]
     parts = ["mean", "standard_error"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -17,19 +17,19 @@ class TeacherStep:
     Attributes:
         step: number of the teacher step, from 0.
         measure: mean dev measure of the students that θ taught.
-        accuracy: their mean dev accuracy.
+        score: their mean dev score.
         norm: mean norm of the believed hypergradients, before clipping.
         amplification: largest |λ_0|/|λ_T|.
         refused: why hypergradients were refused, one sentence each.
         taken: whether θ was changed.
         scale: of the step.
-        selection: mean dev accuracy of the selection students, taught by θ before the step.
+        selection: mean dev score of the selection students, taught by θ before the step.
         seconds: wall time of each phase; no two runs have the same.
     """
 
     step: int
     measure: float
-    accuracy: float
+    score: float
     norm: float | None
     amplification: float
     refused: tuple[str, ...]
@@ -52,7 +52,7 @@ class Measured(NamedTuple):
 
     student: int
     measure: float
-    accuracy: float
+    score: float
     norm: float
     amplification: float
 

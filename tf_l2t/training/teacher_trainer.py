@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.evaluate import train_and_score
-from tf_l2t.training.rollout import Lesson, Teaching
+from tf_l2t.training.lesson import Lesson
+from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.stopwatch import Stopwatch
 from tf_l2t.training.teacher_step import Measured, Snapshot, TeacherSchedule, TeacherStep
@@ -79,7 +80,7 @@ class TeacherTrainer:
 
     @property
     def best_score(self) -> float:
-        """Mean dev accuracy of the selection students of the best parameters."""
+        """Mean dev score of the selection students of the best parameters."""
         return float(self._best_score)
 
     @property
@@ -205,7 +206,7 @@ class TeacherTrainer:
         record = TeacherStep(
             step=number,
             measure=float(np.mean([found.measure for found in measured])),
-            accuracy=float(np.mean([found.accuracy for found in measured])),
+            score=float(np.mean([found.score for found in measured])),
             norm=float(np.mean([found.norm for found in believed])) if believed else None,
             amplification=float(np.max([found.amplification for found in measured])),
             refused=refused,
@@ -216,7 +217,7 @@ class TeacherTrainer:
         if len(refused) * 2 >= count:
             return None, record
         self.trust_region.accept(
-            [found.norm for found in believed], [found.accuracy for found in believed]
+            [found.norm for found in believed], [found.score for found in believed]
         )
         return [tensor / len(believed) for tensor in total], record
 
@@ -243,7 +244,7 @@ class TeacherTrainer:
                 Measured(
                     indices[k],
                     measures[k],
-                    scores[k]["accuracy"],
+                    scores[k][teaching.task.score.key],
                     norms[k],
                     float(result.initial_norm / result.final_norm),
                 ),
@@ -256,7 +257,7 @@ class TeacherTrainer:
         return student_seed("teaching", index, self._run_seed)
 
     def _reason_to_refuse(self, found: Measured) -> str | None:
-        return self.trust_region.reason_to_refuse(found.norm, found.amplification, found.accuracy)
+        return self.trust_region.reason_to_refuse(found.norm, found.amplification, found.score)
 
     def _move(self, gradients: list[tf.Tensor]) -> None:
         before = self._numpy_theta()
@@ -286,7 +287,7 @@ class TeacherTrainer:
             for index in range(self.schedule.selection_students)
         ]
         students = train_and_score(self.teaching, self.theta, seeds, ["dev"], on_steps)
-        scores = [student["dev_accuracy"] for student in students]
+        scores = [student[self.teaching.task.score.scored("dev")] for student in students]
         score = float(np.mean(scores))
         if score > self._best_score:
             self._best, self._best_score = self._numpy_theta(), score
