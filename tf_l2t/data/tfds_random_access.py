@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_l2t.data.sources import Source, arrays
 from tf_l2t.data.stored_images import StoredImages
-from tf_l2t.data.tfds_source import OTHER, DatasetUnavailableError, prepared_builder, unavailable
+from tf_l2t.data.tfds_source import OTHER, DatasetUnavailableError, prepared_images, unavailable
 
 _FORMAT = "array_record"
 _AT_ONCE = 1000
@@ -48,7 +48,7 @@ def tfds_random_access(name: str, data_dir: str | os.PathLike[str] | None = None
             f"TFDS dataset name={name!r} cannot be read by random access without the package "
             "array_record: install it (pip install array_record), or use tfds_images"
         )
-    where, builder = prepared_builder(name, data_dir, _FORMAT)
+    where, builder = prepared_images(name, data_dir, _FORMAT)
     try:
         return arrays(
             *_open(where, builder, "train"),

@@ -43,7 +43,7 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
     Example:
         >>> source = tfds_images("cifar10")
     """
-    where, builder = prepared_builder(name, data_dir)
+    where, builder = prepared_images(name, data_dir)
     try:
         return arrays(
             *_read(where, builder, "train"),
@@ -55,10 +55,10 @@ def tfds_images(name: str, data_dir: str | os.PathLike[str] | None = None) -> So
         raise unavailable(where, "is not usable", OTHER, error) from error
 
 
-def prepared_builder(
+def prepared_images(
     name: str, data_dir: str | os.PathLike[str] | None, file_format: str | None = None
 ) -> tuple[str, Any]:
-    """Returns a builder of labelled images whose data is prepared, and what errors call it.
+    """Returns what to call a dataset of labelled images in messages, and its builder, prepared.
 
     Args:
         name: of the builder.
@@ -68,9 +68,11 @@ def prepared_builder(
     Raises:
         DatasetUnavailableError: see `tfds_images`.
     """
-    where, builder = find(name, data_dir, file_format)
+    where, builder = find(name, data_dir)
     _check_features(where, builder.info.features)
     if not builder.info.splits:
+        if file_format is not None:
+            where, builder = find(name, data_dir, file_format=file_format)
         prepare(where, builder)
     missing = sorted({"train", "test"} - set(builder.info.splits))
     if missing:
@@ -79,15 +81,13 @@ def prepared_builder(
     return where, builder
 
 
-def find(
-    name: str, data_dir: str | os.PathLike[str] | None, file_format: str | None = None
-) -> tuple[str, Any]:
+def find(name: str, data_dir: str | os.PathLike[str] | None, **settings: Any) -> tuple[str, Any]:
     """Returns what to call a TFDS dataset in messages, and its builder.
 
     Args:
         name: of the builder.
         data_dir: folder of prepared datasets.
-        file_format: of data that is not prepared yet; that of TFDS if None.
+        settings: further arguments of `tfds.builder`.
 
     Raises:
         DatasetUnavailableError: there is none.
@@ -97,9 +97,7 @@ def find(
     where = f"TFDS dataset name={name!r}, data_dir={data_dir and str(data_dir)!r}"
     folder = None if data_dir is None else os.path.expanduser(data_dir)
     try:
-        builder = tfds.builder(name, data_dir=folder)
-        if file_format is not None and not builder.info.splits:
-            builder = tfds.builder(name, data_dir=folder, file_format=file_format)
+        builder = tfds.builder(name, data_dir=folder, **settings)
         builder.info.features  # noqa: B018  # what it reads may be damaged
     except Exception as error:
         remedy = (
