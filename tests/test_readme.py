@@ -10,15 +10,15 @@ import gin
 import pytest
 import tensorflow as tf
 
-from tf_l2t import experiment, losses, measures, students, teachers
-from tf_l2t.data import CropAndFlip, corruptions, embedded_mnist
+from tf_l2t import data, experiment, losses, measures, students, teachers
+from tf_l2t.data import CropAndFlip, corruptions, embedded_mnist, vocabularies
 from tf_l2t.differentiation import SGD, Adam
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.export import export_teacher
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.teacher_record import teacher_record
 from tf_l2t.runtime.watch import Watch
-from tf_l2t.tasks import Classification
+from tf_l2t.tasks import Classification, Translation
 from tf_l2t.training import recipe, rollout, teacher_trainer, trust_region
 from tf_l2t.training.rows import Row
 
@@ -55,6 +55,21 @@ COMPONENTS = [
     losses.DynamicBilinear,
     measures.ExpectedAccuracy,
     measures.SmoothZeroOneAccuracy,
+    Translation,
+    data.aligned_files,
+    data.multi30k,
+    data.iwslt14,
+    data.moses,
+    vocabularies.subword_vocabularies,
+    vocabularies.word_vocabularies,
+    students.lstm_translator,
+    students.transformer_translator,
+    losses.DynamicForwardCorrection,
+    losses.PerToken,
+    losses.MinimumRisk,
+    losses.Reinforce,
+    losses.SoftmaxMargin,
+    measures.ExpectedBleu,
 ]
 GIVEN_BY_CODE = {
     "self",
@@ -63,6 +78,8 @@ GIVEN_BY_CODE = {
     "num_classes",
     "coefficient_shapes",
     "num_features",
+    "source_size",
+    "target_size",
 }
 
 

@@ -1,0 +1,121 @@
+"""Translation by command: its configurations build, and a run goes from text to text."""
+
+import gzip
+import json
+import pathlib
+
+import gin
+import pytest
+import tensorflow as tf
+from numbers_in_words import BagTranslator, pairs
+
+from tf_l2t import compare, experiment, teach, translate
+from tf_l2t.gin_files import register_gin_files
+from tf_l2t.runtime.loaded_teacher import load_teacher
+
+gin.external_configurable(BagTranslator, name="bag_translator", module="tests_translation")
+GIN = pathlib.Path(__file__).parents[2] / "gin"
+FILES = ["lstm1_multi30k", *(f"paper/{path.stem}" for path in GIN.glob("paper/*iwslt14.gin"))]
+SMALL = """
+lstm_translator.embedding = 4
+lstm_translator.units = 4
+transformer_translator.layers = 1
+transformer_translator.width = 8
+transformer_translator.hidden = 8
+transformer_translator.heads = 2
+word_vocabularies.min_count = 1
+subword_vocabularies.vocabulary_size = 30
+"""
+RUN = """
+include "gin/base/translation.gin"
+NAME = "numbers"
+TEXT = @aligned_files()
+STUDENT = @bag_translator
+NUM_STEPS = 30
+Translation.vocabularies = @word_vocabularies
+Translation.batch_size = 10
+Translation.observed_examples = 5
+Budget.observe_every = 10
+TeacherSchedule.num_steps = 2
+TeacherSchedule.selection_students = 1
+Experiment.test_seeds = 2
+Experiment.learning_rates = (0.05,)
+cross_entropy/Row.learning_rates = (0.05,)
+minimum_risk/Row.learning_rates = (0.05,)
+MinimumRisk.num_candidates = 2
+Experiment.rows = [@cross_entropy/Row(), @minimum_risk/Row()]
+"""
+
+
+@pytest.fixture(scope="module")
+def text_gin(tmp_path_factory) -> str:
+    """Bindings of `aligned_files` to files of numbers in words."""
+    folder = tmp_path_factory.mktemp("numbers")
+    lines = []
+    for seed, (split, count) in enumerate([("train", 60), ("dev", 10), ("test", 10)]):
+        files = [folder / f"{split}.{language}.gz" for language in ("de", "en")]
+        for file, sentences in zip(files, pairs(count, seed), strict=True):
+            file.write_bytes(gzip.compress("".join(f"{line}\n" for line in sentences).encode()))
+        lines.append(f"aligned_files.{split} = {tuple(map(str, files))}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_configuration_builds(name, text_gin) -> None:
+    register_gin_files()
+    gin.clear_config()
+    gin.parse_config_file(f"gin/{name}.gin")
+    gin.parse_config(SMALL + text_gin)
+    source = "moses.text" if "iwslt14" in name else "TEXT"
+    gin.parse_config(f"{source} = @aligned_files()")
+    built = experiment.Experiment()
+    gin.clear_config()
+    assert built.name == name.replace("/", "_")
+    assert built._task.describe()["languages"] == ["de", "en"]
+
+
+def test_there_are_configurations() -> None:
+    assert sorted(FILES) == [
+        "lstm1_multi30k",
+        "paper/lstm1_iwslt14",
+        "paper/lstm2_iwslt14",
+        "paper/transformer_iwslt14",
+    ]
+
+
+def test_from_text_to_text(command, train_command, text_gin, tmp_path, monkeypatch) -> None:
+    file = tmp_path / "numbers.gin"
+    file.write_text(RUN + text_gin)
+    run = tmp_path / "run"
+    trained = train_command(f"--gin_file={file}", f"--run_dir={run}")
+    assert trained.returncode == 0, trained.stderr
+    assert "test BLEU %" in trained.stdout
+    results = json.loads((run / "results.json").read_text())
+    assert results["status"] == "complete"
+    assert results["score"] == "BLEU"
+    for row in results["rows"].values():
+        assert 0 <= row["test_bleu"]["mean"] <= 1
+        for student in row["students"].values():
+            assert student["test_cross_entropy"] > 0
+            assert len(student["observed_dev_bleu"]) == 3
+    drawn = {path.name for path in (run / "figures").iterdir()}
+    assert drawn == {"dev_measure.png", "test_bleu.png", "training_loss.png", "learning_curves.png"}
+
+    again = train_command(f"--gin_file={file}", f"--run_dir={run}")
+    assert again.returncode == 0
+    assert json.loads((run / "results.json").read_text())["rows"] == results["rows"]
+
+    teacher = load_teacher(run / "teacher")
+    assert teacher.feature_names == ("t / T", "training BLEU", "dev BLEU")
+    assert teacher(tf.zeros([1, 3]))["phi"].shape == [1, teacher.num_classes]
+    assert {"one", "two", "three"} < set(teacher.class_names)
+
+    arguments = [f"--teacher={run / 'teacher'}", f"--gin_file={file}"]
+    compared = command(compare, *arguments, f"--run_dir={tmp_path / 'compared'}")
+    assert compared.returncode == 0, compared.stderr
+    taught = command(teach, *arguments, f"--run_dir={tmp_path / 'taught'}")
+    assert taught.returncode == 0, taught.stderr
+    students = tmp_path / "taught" / "students"
+    assert {path.name for path in students.iterdir()} == {"student-0", "student-1"}
+    (found,) = translate.load(students / "student-0")(["eins zwei"])
+    assert set(found.split()) <= {"one", "two", "three", "<unk>"}
