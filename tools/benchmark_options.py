@@ -21,9 +21,13 @@ SOURCES = {
 
 
 def builders() -> dict[str, Callable]:
-    """Returns the students that `tf_l2t.students` exports, by name."""
+    """Returns the classifiers that `tf_l2t.students` exports, by name."""
     found = {name: getattr(students, name) for name in students.__all__}
-    return {name: build for name, build in found.items() if inspect.isfunction(build)}
+    return {
+        name: build
+        for name, build in found.items()
+        if inspect.isfunction(build) and "input_shape" in inspect.signature(build).parameters
+    }
 
 
 def builder(name: str, jit_compile: bool, student_settings: str = "") -> Callable:

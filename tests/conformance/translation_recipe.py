@@ -47,7 +47,9 @@ class TranslationScore(Score):
         scores = [[0.4, 0.1, 0.0], [0.7, 0.2, 0.9], [0.3, 0.5, 0.6]]
         rows = np.arange(count) % 3
         candidates = Candidates(sentences(proposed[rows]), tf.constant(np.array(scores)[rows]))
-        return TranslationTargets(sentences(words[rows]), tf.constant(2.0, tf.float64), candidates)
+        return TranslationTargets(
+            sentences(words[rows]), tf.constant(2.0, tf.float64), candidates, tf.constant(count)
+        )
 
     def target(self, targets: TranslationTargets, i: int) -> TranslationTargets:
         """Keeps the mean length of the whole batch."""
