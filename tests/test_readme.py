@@ -147,6 +147,13 @@ def test_the_tables_are_those_of_the_results(name: str) -> None:
     assert results["table"] in README
 
 
+def test_the_table_of_wrong_labels_is_that_of_the_results() -> None:
+    results = pathlib.Path(__file__).parent.parent / "results"
+    assert (results / "table_noisy.md").read_text().strip() in README
+    runs = json.loads((results / "table_noisy.json").read_text())["runs"]
+    assert {run["status"] for run in runs.values()} == {"complete"}
+
+
 @pytest.mark.parametrize(
     ("file", "name"),
     [

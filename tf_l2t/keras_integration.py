@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_l2t.checks import whole_number
 from tf_l2t.keras_lesson import NO_TEACH, KerasLesson
 from tf_l2t.keras_state import Observer, class_indices, first_examples
+from tf_l2t.losses import PerToken
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher, load_teacher
 from tf_l2t.runtime.teacher_record import TeacherError
 from tf_l2t.types import Outputs
@@ -35,7 +36,7 @@ class TaughtLoss(keras.losses.Loss):
         name: see `keras.losses.Loss`.
 
     Raises:
-        TeacherError: (a ValueError) if the teacher cannot be loaded.
+        TeacherError: (a ValueError) if the teacher cannot be loaded, or is for translation.
         ValueError: when called, if the model is for other classes or no `Teach` is there.
 
     Example:
@@ -327,7 +328,13 @@ class Teach(keras.callbacks.Callback):
 
 
 def _loaded(teacher: LoadedTeacher | str | os.PathLike[str]) -> LoadedTeacher:
-    return teacher if isinstance(teacher, LoadedTeacher) else load_teacher(teacher)
+    loaded = teacher if isinstance(teacher, LoadedTeacher) else load_teacher(teacher)
+    if isinstance(loaded.loss, PerToken):
+        raise TeacherError(
+            f"the teacher {loaded.path} is for students that translate, and model.fit teaches "
+            "classifiers; teach with python -m tf_l2t.teach, or take a teacher of classes."
+        )
+    return loaded
 
 
 def _is_symbolic() -> bool:

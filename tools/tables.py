@@ -127,12 +127,20 @@ def side_by_side(settings: Mapping[str, Rows]) -> str:
 
 def noisy_figure(figure: Figure, settings: Mapping[str, Rows]) -> None:
     """Draws the test error over the number of clean dev images, and over the noise."""
-    figure.set_size_inches(10.5, 4.4)
-    left, right = figure.subplots(1, 2, sharey=True)
     by_dev = [(dev, _noisy_setting(45, dev)) for dev in (100, 500, 1000, 5000)]
     by_noise = [(noise, _noisy_setting(noise, 5000)) for noise in (0, 20, 45)]
     names = list(dict.fromkeys(name for rows in settings.values() for name in rows))
-    for axes, places in ((left, by_dev), (right, by_noise)):
+    panels = [
+        (by_dev, "clean dev images, at 45 % flips"),
+        (by_noise, "flips within the five pairs, %, with 5,000 clean dev images"),
+    ]
+    # A panel of one point says nothing that the other does not.
+    drawn = [panel for panel in panels if sum(key in settings for _, key in panel[0]) > 1]
+    drawn = drawn or panels[:1]
+    figure.set_size_inches(3.3 + 3.6 * len(drawn), 4.4)
+    for axes, (places, label) in zip(
+        figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0], drawn, strict=True
+    ):
         for k, name in enumerate(names):
             found = [(x, settings.get(key, {}).get(name)) for x, key in places]
             cells = [(x, row["test_error"]) for x, row in found if row]
@@ -149,13 +157,13 @@ def noisy_figure(figure: Figure, settings: Mapping[str, Rows]) -> None:
             )
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
-    logarithmic(left.yaxis)
-    left.set_xscale("log")
-    logarithmic(left.xaxis)
-    left.set_xlabel("clean dev images, at 45 % flips")
-    left.set_ylabel("test error, %")
-    right.set_xlabel("flips within the five pairs, %, with 5,000 clean dev images")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside right upper")
+        axes.set_xlabel(label)
+        if places is by_dev:
+            axes.set_xscale("log")
+            logarithmic(axes.xaxis)
+    logarithmic(figure.axes[0].yaxis)
+    figure.axes[0].set_ylabel("test error, %")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper")
 
 
 def write_figure(table: Table, settings: Mapping[str, Rows], path: pathlib.Path) -> None:

@@ -7,6 +7,11 @@ import tensorflow as tf
 from integration_models import BATCH, export_strong
 
 import tf_l2t
+from tf_l2t.losses import DynamicDiagonal, PerToken
+from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.teacher_record import teacher_record
+from tf_l2t.teachers import attention_teacher
+from tf_l2t.teachers.translation_features import FEATURE_DEFINITIONS, FEATURE_NAMES
 
 
 def fit(taught, model, x=None, y=None, teach=None, **options) -> None:
@@ -80,6 +85,18 @@ def test_another_teacher(taught, tmp_path) -> None:
     teach = tf_l2t.Teach(tmp_path / "other", taught.dev)
     with pytest.raises(ValueError, match="other, and that of the model's loss .*give both the"):
         fit(taught, taught.compiled(), teach=teach)
+
+
+def test_a_teacher_of_translation(tmp_path) -> None:
+    loss = PerToken(DynamicDiagonal())
+    names = [f"word {k}" for k in range(5)]
+    features = zip(FEATURE_NAMES, FEATURE_DEFINITIONS, strict=True)
+    record = teacher_record(loss, names, features=features, observed_examples=1, observe_every=1)
+    model = attention_teacher(loss.coefficient_shapes(5), 3)
+    theta = [tf.convert_to_tensor(v) for v in model.trainable_variables]
+    export_teacher(tmp_path / "teacher", model, theta, record)
+    with pytest.raises(ValueError, match=r"for students that translate.*tf_l2t\.teach"):
+        tf_l2t.TaughtLoss(tmp_path / "teacher")
 
 
 def test_one_loss_for_two_models(taught) -> None:

@@ -24,7 +24,7 @@ transformer_translator.width = 8
 transformer_translator.hidden = 8
 transformer_translator.heads = 2
 word_vocabularies.min_count = 1
-subword_vocabularies.vocabulary_size = 30
+subword_vocabularies.vocabulary_size = 20
 """
 RUN = """
 include "gin/base/translation.gin"
