@@ -8,7 +8,8 @@ import tensorflow as tf
 from table_student import LONGEST, begin, every_sentence, sentences_of, step, tables
 
 from tf_l2t.data.vocabulary import EOS
-from tf_l2t.decoding import beam_search, greedy
+from tf_l2t.decoding import beam_search, greedy, sample
+from tf_l2t.types import Sentences
 
 BATCH = 5
 EVERYTHING = 40  # sentences, and more than the prefixes of any length
@@ -140,3 +141,17 @@ def test_a_wrong_length_is_refused(search):
 def test_wrong_settings_of_a_beam_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         beam_search(step, *begin(tables(1)), 3, **settings)
+
+
+@pytest.mark.parametrize(
+    "search",
+    [greedy, functools.partial(beam_search, beam_size=3), functools.partial(sample, seed=[1, 2])],
+    ids=["greedy", "beam", "sample"],
+)
+def test_a_student_that_has_diverged_comes_to_an_end(search):
+    logits = tables(BATCH)
+    found = compiled(search, tf.fill(tf.shape(logits), np.float32("nan")), tf.constant(4))
+    ids, lengths = found if isinstance(found, Sentences) else found.sentences
+    assert 1 <= ids.shape[-1] <= 4
+    assert 0 <= ids.numpy().min() <= ids.numpy().max() < logits.shape[-1]
+    assert lengths.numpy().max() <= 4

@@ -332,6 +332,19 @@ def test_jit_is_the_same(rule, settings):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+def test_adam_may_start_at_a_later_step():
+    weights, gradients = draw("float64", 0), draw("float64", 1)
+    late, early = Adam(lambda step: 0.01).starting_at(40), Adam(lambda step: 0.01)
+    slots = late_slots = early.init(weights)
+    for step in range(3):
+        new, slots = early.apply(weights, gradients, slots, tf.constant(step))
+        same, late_slots = late.apply(weights, gradients, late_slots, tf.constant(step + 40))
+        for one, other in zip(new, same, strict=True):
+            np.testing.assert_array_equal(one, other)
+    rule = SGD(0.1, momentum=0.9)
+    assert rule.starting_at(40) is rule
+
+
 def test_a_missing_gradient_is_refused():
     with pytest.raises(ValueError, match=r"SGD: gradients\[1\] must be a tensor, got None"):
         SGD().apply([tf.ones(1)] * 2, [tf.ones(1), None], (), tf.constant(0))

@@ -246,6 +246,9 @@ def test_what_is_for_classification_alone(make_translation, call, message) -> No
         {"longest_factor": -1.0},
         {"max_length": 1},
         {"max_tokens": 3},
+        {"length_penalty": -1.0},
+        {"tokenize": "13"},
+        {"measure": "bleu"},
         {"beam_size": 0},
     ],
 )

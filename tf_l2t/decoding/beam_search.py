@@ -97,7 +97,8 @@ def beam_search(
 
     def may_improve(beam: _Beam) -> tf.Tensor:
         best = tf.reduce_max(beam.log_probs, -1) / _penalty(limits, length_penalty)
-        return tf.reduce_any(best > tf.reduce_min(beam.ended.scores, -1))
+        better = tf.reduce_any(best > tf.reduce_min(beam.ended.scores, -1))
+        return better & (beam.position < tf.reduce_max(limits))
 
     def body(beam: _Beam) -> tuple[_Beam]:
         ids = tf.reshape(beam.words, [-1])
@@ -116,7 +117,8 @@ def beam_search(
     found = end.ended.log_probs > minus_inf
     lengths = tf.where(found, end.ended.sentences.lengths, 0)
     ids = tf.where(found[..., tf.newaxis], end.ended.sentences.ids, PAD)
-    ids = ids[..., : tf.reduce_max(lengths)]
+    # Of logits that are NaN there is no sentence, and still a word of padding.
+    ids = ids[..., : tf.maximum(tf.reduce_max(lengths), 1)]
     return end.ended._replace(sentences=Sentences(ids, lengths))
 
 

@@ -9,6 +9,7 @@ have Keras's value and the derivative zero, so that no weight without a gradient
 from __future__ import annotations
 
 import abc
+import copy
 import math
 import numbers
 from collections.abc import Callable
@@ -58,6 +59,14 @@ class UpdateRule(abc.ABC):
         Raises:
             ValueError: if a gradient is None.
         """
+
+    def starting_at(self, step: int) -> UpdateRule:
+        """Returns the rule for a training whose fresh slots meet their first gradient at a step.
+
+        Itself, where slots tell nothing of how many gradients they have seen.
+        """
+        del step
+        return self
 
 
 _RANGES: dict[str, tuple[str, Callable[[float], bool], str]] = {
@@ -245,6 +254,7 @@ class Adam(_KerasRule):
 
     reads_slots = True
     _slot_count = 2
+    _first_step = 0
 
     def __init__(
         self,
@@ -261,8 +271,14 @@ class Adam(_KerasRule):
         self.beta_2 = self._number("beta_2", beta_2)
         self.epsilon = self._number("epsilon", epsilon)
 
+    def starting_at(self, step: int) -> Adam:
+        """Returns the rule with a bias correction that counts from a step."""
+        other = copy.copy(self)
+        other._first_step = step
+        return other
+
     def _step_size(self, rate: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        t = tf.cast(step + 1, rate.dtype)
+        t = tf.cast(step + 1 - self._first_step, rate.dtype)
         power_1 = tf.pow(tf.constant(self.beta_1, rate.dtype), t)
         power_2 = tf.pow(tf.constant(self.beta_2, rate.dtype), t)
         return rate * tf.sqrt(1 - power_2) / (1 - power_1)

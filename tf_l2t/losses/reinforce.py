@@ -17,9 +17,11 @@ class Reinforce(SequenceLoss):
 
         l(p, y) = -1/K Σ_u (BLEU(u, y) - b_u) log p(u|x) / n̄
 
-    The K candidates must be samples of the student as it is at this step; one that it sampled
-    twice counts twice. The value means nothing by itself, its gradient does. n̄ is the mean length
-    of the references of the batch (`TranslationTargets.mean_length`).
+    That holds for samples of the student as it is at this step. Those of `Translation` are of the
+    student as it was at the start of the segment, without dropout: keep `Budget.observe_every`
+    small. A sample that was drawn twice counts twice. The value means nothing by itself, its
+    gradient does. n̄ is the mean length of the references of the batch
+    (`TranslationTargets.mean_length`).
 
     Args:
         num_candidates: K, how many samples it wants of each example.

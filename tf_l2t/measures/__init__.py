@@ -3,7 +3,7 @@
 from tf_l2t.measures.accuracy import accuracy
 from tf_l2t.measures.base import Measure
 from tf_l2t.measures.bleu import sentence_bleu
-from tf_l2t.measures.corpus_bleu import CorpusBleu, corpus_bleu
+from tf_l2t.measures.corpus_bleu import TOKENIZERS, CorpusBleu, corpus_bleu
 from tf_l2t.measures.cross_entropy import NegativeCrossEntropy
 from tf_l2t.measures.expected_accuracy import ExpectedAccuracy
 from tf_l2t.measures.expected_bleu import ExpectedBleu
@@ -11,6 +11,7 @@ from tf_l2t.measures.smooth_zero_one import SmoothZeroOneAccuracy
 from tf_l2t.measures.translation_log_likelihood import TranslationLogLikelihood
 
 __all__ = [
+    "TOKENIZERS",
     "CorpusBleu",
     "ExpectedAccuracy",
     "ExpectedBleu",

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from sacrebleu.metrics.bleu import BLEU
 
+TOKENIZERS = tuple(BLEU.TOKENIZERS)
+"""What sacreBLEU can take text apart with."""
+
 
 class CorpusBleu(NamedTuple):
     """A BLEU, and what is to stand beside it."""

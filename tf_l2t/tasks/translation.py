@@ -13,14 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_l2t.checks import whole_number
+from tf_l2t.checks import instance_of, one_of, whole_number
 from tf_l2t.data import ParallelText, TokenBatches
 from tf_l2t.data.vocabularies import MakeVocabularies
 from tf_l2t.decoding import TextTranslator, Writer, longest
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses import CrossEntropy, PerToken
 from tf_l2t.losses.base import Loss
-from tf_l2t.measures import TranslationLogLikelihood, corpus_bleu, sentence_bleu
+from tf_l2t.measures import TOKENIZERS, TranslationLogLikelihood, corpus_bleu, sentence_bleu
 from tf_l2t.measures.base import Measure
 from tf_l2t.score import BLEU
 from tf_l2t.students import TranslationStudent
@@ -28,11 +28,7 @@ from tf_l2t.students.translator import BuildTranslator
 from tf_l2t.tasks.corpus import Corpus
 from tf_l2t.tasks.proposals import judged, of_batch, propose
 from tf_l2t.tasks.task import Task
-from tf_l2t.teachers.translation_features import (
-    FEATURE_DEFINITIONS,
-    FEATURE_NAMES,
-    observation,
-)
+from tf_l2t.teachers.translation_features import FEATURE_DEFINITIONS, FEATURE_NAMES, observation
 from tf_l2t.types import (
     Batch,
     Candidates,
@@ -106,6 +102,8 @@ class Translation(Task):
         tokenize: str = "13a",
         lowercase: bool = False,
     ) -> None:
+        instance_of("Translation", "measure", measure, Measure)
+        one_of("Translation", "tokenize", tokenize, TOKENIZERS)
         for name, value in (
             ("batch_size", batch_size),
             ("measured_examples", 1 if measured_examples is None else measured_examples),
@@ -115,11 +113,11 @@ class Translation(Task):
             ("beam_size", beam_size),
         ):
             whole_number("Translation", name, value, 1)
-        if not 0 <= longest_factor < float("inf"):
-            raise ValueError(
-                f"Translation: longest_factor must be in [0, inf), got {longest_factor}; 1.5 is "
-                "enough for most pairs of languages."
-            )
+        for name, size in (("longest_factor", longest_factor), ("length_penalty", length_penalty)):
+            if not 0 <= size < float("inf"):
+                raise ValueError(
+                    f"Translation: {name} must be in [0, inf), got {size}; 1.0 or 1.5 is usual."
+                )
         self._encoders = vocabularies(text)
         source, target = self._encoders
         self.class_names = tuple(target.words)
@@ -253,7 +251,12 @@ class Translation(Task):
         return observation(*(self._observed_bleu(state, split) for split in ("train", "dev")))
 
     def scores(self, state: StudentState, split: str, *own_split: Nest) -> dict[str, tf.Tensor]:
-        """Returns BLEU in [0, 1] and the cross entropy of a word, in nats; not in a graph."""
+        """Returns BLEU in [0, 1] and the cross entropy of a word, in nats; not in a graph.
+
+        Raises:
+            ValueError: for a split other than "dev" and "test".
+        """
+        one_of("Translation", "split", split, ("dev", "test"))
         translations, cross_entropy = self._translated(state, split)
         scores = {"cross_entropy": cross_entropy}
         start = 0

@@ -76,7 +76,9 @@ class Teaching:
         self.teacher = teacher
         self._loss = loss
         self.engine = Engine(
-            TrainingStep(self._inner_loss, self._batch, update_rule),
+            TrainingStep(
+                self._inner_loss, self._batch, update_rule.starting_at(budget.warm_start_steps)
+            ),
             storage=storage,
             segment_length=budget.observe_every,
             truncate=truncate,
