@@ -15,7 +15,10 @@ from tf_l2t.runtime.loaded_teacher import load_teacher
 
 gin.external_configurable(BagTranslator, name="bag_translator", module="tests_translation")
 GIN = pathlib.Path(__file__).parents[2] / "gin"
-FILES = ["lstm1_multi30k", *(f"paper/{path.stem}" for path in GIN.glob("paper/*iwslt14.gin"))]
+FILES = [
+    "lstm1_multi30k",
+    *(f"paper/{path.stem}" for path in sorted(GIN.glob("paper/*iwslt14.gin"))),
+]
 SMALL = """
 lstm_translator.embedding = 4
 lstm_translator.units = 4
