@@ -74,3 +74,20 @@ def one_of(owner: str, name: str, value: Any, allowed: Sequence[str]) -> str:
     if value not in allowed:
         raise ValueError(f"{owner}: {name} must be one of {', '.join(allowed)}, got {value!r}.")
     return value
+
+
+def positive(owner: str, name: str, value: float, remedy: str) -> float:
+    """Returns a number that is above 0 and finite.
+
+    Args:
+        owner: what the argument belongs to, for the message.
+        name: of the argument.
+        value: what was given.
+        remedy: the end of the message.
+
+    Raises:
+        ValueError: for any other.
+    """
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{owner}: {name} must be positive and finite, got {value}; {remedy}")
+    return value

@@ -106,6 +106,7 @@ def test_candidates_are_the_students_own_and_replay(make_translation) -> None:
     assert ids.shape[-1] == lengths.max()
     assert 0 <= batch.scores.numpy().min() <= batch.scores.numpy().max() <= 1
     assert task.for_loss(MinimumRisk(num_candidates=3)) is task
+    assert task.for_loss(PerToken(CrossEntropy())).for_loss(MinimumRisk(num_candidates=3)) is task
 
 
 def test_scores_are_those_of_sacrebleu(make_translation, parallel_text) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tf_l2t.data.vocabulary import BOS, EOS, PAD
 
 
-class TextEncoder(tf.Module):
+class TextEncoder(tf.Module, abc.ABC):
     """Text to indices of words, or of pieces of words, and back.
 
     Both ways run inside a `tf.function`, and a SavedModel that holds the encoder as an attribute
@@ -18,23 +19,24 @@ class TextEncoder(tf.Module):
     """
 
     @property
+    @abc.abstractmethod
     def size(self) -> int:
         """Number of indices, those of `data.vocabulary` among them."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def words(self) -> list[str]:
         """The word, or piece of a word, of every index."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def encode(self, strings: tf.Tensor) -> tf.RaggedTensor:
         """Returns the indices of each sentence, int32 [sentences, None], `EOS` at its end.
 
         Args:
             strings: sentences in UTF-8, tf.string [sentences].
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def decode(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the text of each sentence up to its first `EOS`, tf.string [sentences].
 
@@ -42,11 +44,10 @@ class TextEncoder(tf.Module):
             ids: indices from 0 to `size` - 1, int32 [sentences, length]; of `PAD` and `BOS`
                 nothing is seen in the text.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
         """Returns what the encoder is, for a report in JSON."""
-        raise NotImplementedError
 
 
 def with_end(words: tf.RaggedTensor) -> tf.RaggedTensor:

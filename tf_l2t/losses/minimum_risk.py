@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import positive
 from tf_l2t.losses.sequence_loss import SequenceLoss
 from tf_l2t.measures.candidates import candidate_weights, scored_candidates
 from tf_l2t.types import TranslationOutputs, TranslationTargets
@@ -61,12 +62,7 @@ class MinimumRisk(SequenceLoss):
             token_weight=token_weight,
             label_smoothing=label_smoothing,
         )
-        if not 0 < alpha < float("inf"):
-            raise ValueError(
-                f"MinimumRisk: alpha must be positive and finite, got {alpha}; use 0.005 for the "
-                "paper's loss."
-            )
-        self.alpha = alpha
+        self.alpha = positive("MinimumRisk", "alpha", alpha, "use 0.005 for the paper's loss.")
         self.include_reference = include_reference
         self.normalize_length = normalize_length
 
@@ -79,6 +75,5 @@ class MinimumRisk(SequenceLoss):
             include_reference=self.include_reference,
             distinct=True,
         )
-        log_p = proposed.log_p / proposed.lengths if self.normalize_length else proposed.log_p
-        weights = candidate_weights(self.alpha * log_p, proposed.counts)
+        weights = candidate_weights(proposed, self.alpha, self.normalize_length)
         return tf.reduce_sum(weights * (1 - proposed.scores), axis=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import positive
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures.log_probabilities import log_margin
 from tf_l2t.types import Nest, Outputs
@@ -35,12 +36,9 @@ class SmoothZeroOne(Loss):
     formula = "l(p, y) = -log sigmoid(sharpness (log p_y - max_{j != y} log p_j))"
 
     def __init__(self, *, sharpness: float = 50.0) -> None:
-        if not 0 < sharpness < float("inf"):
-            raise ValueError(
-                f"SmoothZeroOne: sharpness must be positive and finite, got {sharpness}; "
-                "use 50.0 for the paper's loss."
-            )
-        self.sharpness = sharpness
+        self.sharpness = positive(
+            "SmoothZeroOne", "sharpness", sharpness, "use 50.0 for the paper's loss."
+        )
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch]; reads no coefficients."""

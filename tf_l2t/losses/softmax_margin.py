@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import positive
 from tf_l2t.losses.sequence_loss import SequenceLoss
 from tf_l2t.measures.candidates import among_candidates, scored_candidates
 from tf_l2t.measures.log_probabilities import of_targets
@@ -62,12 +63,9 @@ class SoftmaxMargin(SequenceLoss):
             token_weight=token_weight,
             label_smoothing=label_smoothing,
         )
-        if not 0 < cost_scale < float("inf"):
-            raise ValueError(
-                f"SoftmaxMargin: cost_scale must be positive and finite, got {cost_scale}; use "
-                "1.0 for the paper's loss."
-            )
-        self.cost_scale = cost_scale
+        self.cost_scale = positive(
+            "SoftmaxMargin", "cost_scale", cost_scale, "use 1.0 for the paper's loss."
+        )
         self.include_reference = include_reference
 
     def of_candidates(self, outputs: TranslationOutputs, targets: TranslationTargets) -> tf.Tensor:

@@ -111,17 +111,24 @@ def among_candidates(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     return tf.where(counts, values, tf.constant(values.dtype.min / 4, values.dtype))
 
 
-def candidate_weights(log_weights: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+def candidate_weights(
+    candidates: ScoredCandidates, alpha: float, normalize_length: bool
+) -> tf.Tensor:
     """Returns weights that sum to 1 over those that count, all 0 where none does.
 
-        q_u = exp(w_u) / Σ_v exp(w_v)
+        q_u = p(u|x)^α / Σ_v p(v|x)^α
 
     Args:
-        log_weights: w, float [batch, candidates].
-        counts: bool [batch, candidates].
+        candidates: u.
+        alpha: α.
+        normalize_length: whether p(u|x) is replaced by its geometric mean over the words of u.
+
+    Returns:
+        [batch, candidates].
     """
-    weights = tf.nn.softmax(among_candidates(log_weights, counts))
-    return weights * tf.cast(counts, weights.dtype)
+    log_p = candidates.log_p / candidates.lengths if normalize_length else candidates.log_p
+    weights = tf.nn.softmax(among_candidates(alpha * log_p, candidates.counts))
+    return weights * tf.cast(candidates.counts, weights.dtype)
 
 
 def _with_first(first: Sentences, others: Sentences) -> Sentences:

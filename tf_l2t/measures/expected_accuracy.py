@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import positive
 from tf_l2t.measures.base import Measure
 from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
 from tf_l2t.types import Outputs
@@ -30,12 +31,9 @@ class ExpectedAccuracy(Measure):
     """
 
     def __init__(self, *, temperature: float = 1.0) -> None:
-        if not 0 < temperature < float("inf"):
-            raise ValueError(
-                f"ExpectedAccuracy: temperature must be positive and finite, got {temperature}; "
-                "use 1.0 for the paper's measure."
-            )
-        self.temperature = temperature
+        self.temperature = positive(
+            "ExpectedAccuracy", "temperature", temperature, "use 1.0 for the paper's measure."
+        )
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
         """Returns the probability of the target of every example, [batch]."""

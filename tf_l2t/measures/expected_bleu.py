@@ -5,7 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from tf_l2t.checks import whole_number
+from tf_l2t.checks import positive, whole_number
 from tf_l2t.measures.base import Measure
 from tf_l2t.measures.candidates import candidate_weights, scored_candidates
 from tf_l2t.types import TranslationOutputs, TranslationTargets
@@ -41,12 +41,9 @@ class ExpectedBleu(Measure):
         self, *, num_candidates: int = 5, alpha: float = 1.0, normalize_length: bool = False
     ) -> None:
         self.num_candidates = whole_number("ExpectedBleu", "num_candidates", num_candidates, 2)
-        if not 0 < alpha < float("inf"):
-            raise ValueError(
-                f"ExpectedBleu: alpha must be positive and finite, got {alpha}; use 1.0 for the "
-                "student's own probabilities."
-            )
-        self.alpha = alpha
+        self.alpha = positive(
+            "ExpectedBleu", "alpha", alpha, "use 1.0 for the student's own probabilities."
+        )
         self.normalize_length = normalize_length
 
     def __call__(self, outputs: TranslationOutputs, targets: TranslationTargets) -> tf.Tensor:
@@ -54,6 +51,5 @@ class ExpectedBleu(Measure):
         proposed = scored_candidates(
             "ExpectedBleu", outputs, targets, include_reference=False, distinct=True
         )
-        log_p = proposed.log_p / proposed.lengths if self.normalize_length else proposed.log_p
-        weights = candidate_weights(self.alpha * log_p, proposed.counts)
+        weights = candidate_weights(proposed, self.alpha, self.normalize_length)
         return tf.reduce_sum(weights * proposed.scores, axis=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import positive
 from tf_l2t.measures.base import Measure
 from tf_l2t.measures.log_probabilities import log_margin
 from tf_l2t.types import Outputs
@@ -34,12 +35,9 @@ class SmoothZeroOneAccuracy(Measure):
     """
 
     def __init__(self, *, sharpness: float = 50.0) -> None:
-        if not 0 < sharpness < float("inf"):
-            raise ValueError(
-                f"SmoothZeroOneAccuracy: sharpness must be positive and finite, got {sharpness}; "
-                "use 10.0 to 50.0 as usual values."
-            )
-        self.sharpness = sharpness
+        self.sharpness = positive(
+            "SmoothZeroOneAccuracy", "sharpness", sharpness, "use 10.0 to 50.0 as usual values."
+        )
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
         """Returns the smooth accuracy of every example, [batch]."""

@@ -36,8 +36,10 @@ def learning_curves(figure: Figure, rows: Mapping[str, Any], score: Score) -> No
         starts, values = _curves(row, score.observed("dev"))
         colour, line = COLOURS[k % len(COLOURS)], LINES[k % len(LINES)]
         _band(axes, starts, 100 * score.report(values), colour, linestyle=line, label=name)
-    axes.set_yscale("log")
-    logarithmic(axes.yaxis)
+    if score.complement:
+        # Errors shrink by factors; other scores grow, and start at 0.
+        axes.set_yscale("log")
+        logarithmic(axes.yaxis)
     axes.set_xlabel(f"student step ({_BAND})")
     axes.set_ylabel(f"{score.reported} on the dev data that are observed, %")
     axes.legend()

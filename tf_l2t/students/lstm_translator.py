@@ -170,13 +170,13 @@ class LSTMTranslator(Translator):
 
     def _attend(self, query: tf.Tensor, encoded: _Encoded) -> tf.Tensor:
         """Returns Σ_j α_j h_j, [batch, (positions,) 2 * units], for [batch, (positions,) units]."""
-        values, keys, mask = encoded.values, encoded.keys, encoded.mask
+        keys, mask = encoded.keys, encoded.mask
         if len(query.shape) == 3:
-            values, keys, mask = values[:, tf.newaxis], keys[:, tf.newaxis], mask[:, tf.newaxis]
+            keys, mask = keys[:, tf.newaxis], mask[:, tf.newaxis]
         together = tf.tanh(keys + self.attention_query(query)[..., tf.newaxis, :])
         scores = self.attention_score(together)[..., 0]
         scores = tf.where(mask, scores, tf.constant(_MASKED, scores.dtype))
-        return tf.reduce_sum(tf.nn.softmax(scores)[..., tf.newaxis] * values, -2)
+        return tf.einsum("b...j,bjk->b...k", tf.nn.softmax(scores), encoded.values)
 
     def _logits(
         self, state: dict[str, Any], embedded: tf.Tensor, encoded: _Encoded, training: bool

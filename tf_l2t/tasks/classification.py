@@ -25,7 +25,6 @@ from tf_l2t.data import (
 from tf_l2t.data.permutations import permutation
 from tf_l2t.data.stored_images import StoredImages, in_memory
 from tf_l2t.differentiation.segments import Segment
-from tf_l2t.losses.base import Loss
 from tf_l2t.measures import accuracy
 from tf_l2t.measures.base import Measure
 from tf_l2t.measures.log_probabilities import log_probabilities
@@ -79,6 +78,8 @@ class Classification(Task):
         ValueError: for a size that leaves no data, a mean or std that cannot be measured, or an
             augmentation that images of this size do not allow, before any work is done.
     """
+
+    student: Student
 
     def __init__(
         self,
@@ -206,9 +207,6 @@ class Classification(Task):
                 "jit_compile off."
             )
 
-    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        return self.student.initial(seed)
-
     def context(self, segment: Segment, seed: int) -> Nest:
         rows = self._batches(seed).rows(segment.start, segment.length)
         if self._resplit:
@@ -230,20 +228,6 @@ class Classification(Task):
         draws = self._augmentation.draw(seed, self.batch_size)
         draws = tf.nest.map_structure(lambda drawn: drawn[start:stop], draws)
         return batch._replace(inputs=self._augmentation(batch.inputs, draws))
-
-    def forward(
-        self,
-        weights: list[tf.Tensor],
-        variables: list[tf.Tensor],
-        batch: Batch,
-        *,
-        training: bool,
-        seed: tf.Tensor | None = None,
-    ) -> tuple[Outputs, list[tf.Tensor], tf.Tensor]:
-        return self.student(weights, variables, batch.inputs, training=training, seed=seed)
-
-    def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
-        return loss.coefficient_shapes(self.num_classes)
 
     def own_split(self, seed: int) -> tuple[Nest, ...]:
         return (tf.constant(self._order(seed)),) if self._resplit else ()

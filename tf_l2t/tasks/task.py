@@ -17,6 +17,7 @@ from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.score import ACCURACY, Score
+from tf_l2t.students import Student, TranslationStudent
 from tf_l2t.types import Batch, Nest, Outputs, StudentState, TranslationOutputs
 
 TaskType = TypeVar("TaskType", bound="Task")
@@ -26,6 +27,7 @@ class Task(abc.ABC):
     """Everything that teaching needs to know of a problem; nothing here knows of a teacher.
 
     Attributes:
+        student: the network as a function of its weights.
         score: what students are judged by.
         scores_in_graph: whether `scores` may be called within a `tf.function`.
         batch_size: examples of a training batch.
@@ -36,6 +38,7 @@ class Task(abc.ABC):
         observed_examples: how many training and how many dev examples it is measured on.
     """
 
+    student: Student | TranslationStudent
     score: ClassVar[Score] = ACCURACY
     scores_in_graph: ClassVar[bool] = True
     batch_size: int
@@ -49,9 +52,9 @@ class Task(abc.ABC):
     def check_jit_compile(self) -> None:
         """Raises ValueError if XLA would differentiate the student wrongly."""
 
-    @abc.abstractmethod
     def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Returns a fresh student's weights and non-trainable variables."""
+        return self.student.initial(seed)
 
     @abc.abstractmethod
     def context(self, segment: Segment, seed: int) -> Nest:
@@ -81,7 +84,6 @@ class Task(abc.ABC):
         del examples
         return self.batch_size
 
-    @abc.abstractmethod
     def forward(
         self,
         weights: list[tf.Tensor],
@@ -92,6 +94,7 @@ class Task(abc.ABC):
         seed: tf.Tensor | None = None,
     ) -> tuple[Outputs | TranslationOutputs, list[tf.Tensor], tf.Tensor]:
         """Runs the student: its outputs, new non-trainable variables and own penalties."""
+        return self.student(weights, variables, batch.inputs, training=training, seed=seed)
 
     @property
     def likelihood(self) -> Loss:
@@ -103,9 +106,9 @@ class Task(abc.ABC):
         del loss
         return self
 
-    @abc.abstractmethod
     def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
         """Returns the shapes of the coefficients that a teacher must set for a loss."""
+        return loss.coefficient_shapes(len(self.class_names))
 
     def own_split(self, seed: int) -> tuple[Nest, ...]:
         """Returns what the methods below take last for the student of a seed.

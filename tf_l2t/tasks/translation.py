@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import json
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from tf_l2t.checks import instance_of, one_of, whole_number
 from tf_l2t.data import ParallelText, TokenBatches
+from tf_l2t.data.permutations import permutation
 from tf_l2t.data.vocabularies import MakeVocabularies
 from tf_l2t.decoding import TextTranslator, Writer, longest
 from tf_l2t.differentiation.segments import Segment
@@ -35,7 +37,6 @@ from tf_l2t.types import (
     Nest,
     StudentState,
     TranslationInputs,
-    TranslationOutputs,
     TranslationTargets,
 )
 
@@ -44,6 +45,7 @@ _STUDENTS_AT_ONCE = 16
 
 # Far from the keys of dropout layers, which are folded into the same (seed, t).
 _CANDIDATES_STREAM = 0x63616E00
+_OBSERVED_STREAM = 5
 
 
 @gin.register(module="tf_l2t")
@@ -79,6 +81,7 @@ class Translation(Task):
         ValueError: for a size that makes no sense, or a text that leaves no data.
     """
 
+    student: TranslationStudent
     score = BLEU
     scores_in_graph = False
 
@@ -142,15 +145,13 @@ class Translation(Task):
             functools.partial(TokenBatches, corpus.lengths["train"], max_tokens, batch_size)
         )
         self._batches(seed=0)
-        self._compile()
-
-    def _compile(self) -> None:
         # Partials, since TensorFlow counts traces by the code of a function.
         self._compiled_proposals = tf.function(functools.partial(_proposals, self))
         self._compiled_chunk = {
             split: tf.function(functools.partial(_translated_chunk, self, split))
-            for split in self._splits
+            for split in ("dev", "test")
         }
+        self._by_candidates = {0: self}
 
     def num_examples(self, split: str) -> int:
         """Returns the number of pairs of "train", "dev" or "test"."""
@@ -161,12 +162,15 @@ class Translation(Task):
         return PerToken(CrossEntropy())
 
     def for_loss(self, loss: Loss) -> Translation:
-        if loss.num_candidates == self._num_candidates:
-            return self
-        other = self._copy()
-        other._num_candidates = loss.num_candidates
-        other._compile()
-        return other
+        count = loss.num_candidates
+        if count not in self._by_candidates:
+            # What is compiled is shared, but for that which proposes candidates.
+            self.compiled_observe  # noqa: B018
+            other = copy.copy(self)
+            other._num_candidates = count
+            other._compiled_proposals = tf.function(functools.partial(_proposals, other))
+            self._by_candidates[count] = other
+        return self._by_candidates[count]
 
     def check_jit_compile(self) -> None:
         raise ValueError(
@@ -181,9 +185,6 @@ class Translation(Task):
 
     def mean_probabilities(self, state: StudentState, split: str) -> np.ndarray:
         raise ValueError("Translation: a loss that is estimated on dev is for classification.")
-
-    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        return self.student.initial(seed)
 
     def context(self, segment: Segment, seed: int) -> Nest:
         rows = tf.constant(self._batches(seed=seed).rows(segment.start, segment.length))
@@ -214,20 +215,6 @@ class Translation(Task):
 
     def whole_batch(self, examples: Batch) -> tf.Tensor:
         return examples.targets.num_examples
-
-    def forward(
-        self,
-        weights: list[tf.Tensor],
-        variables: list[tf.Tensor],
-        batch: Batch,
-        *,
-        training: bool,
-        seed: tf.Tensor | None = None,
-    ) -> tuple[TranslationOutputs, list[tf.Tensor], tf.Tensor]:
-        return self.student(weights, variables, batch.inputs, training=training, seed=seed)
-
-    def coefficient_shapes(self, loss: Loss) -> dict[str, tuple[int, ...]]:
-        return loss.coefficient_shapes(len(self.class_names))
 
     def dev_loss(
         self,
@@ -344,7 +331,9 @@ class Translation(Task):
         return score(outputs, batch.targets)
 
     def _observed_bleu(self, state: StudentState, split: str) -> tf.Tensor:
-        rows = tf.range(min(self.observed_examples, self.num_examples(split)))
+        # Not the first ones, which may all be of one document.
+        order = permutation(self.num_examples(split), 0, _OBSERVED_STREAM)
+        rows = tf.constant(order[: self.observed_examples])
         source, target = self._splits[split].gather(rows)
         found = self._writer(state).best(source)
         return sentence_bleu(found, target)[:, 0]
