@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -211,7 +212,7 @@ def _noisy_setting(noise: int, dev: int) -> str:
 
 
 def _noisy_runs() -> Iterable[Run]:
-    for noise, dev in ((45, 5000), (45, 1000), (45, 500), (45, 100), (20, 5000), (0, 5000)):
+    for noise, dev in itertools.product((45, 20, 0), (5000, 1000, 500, 100)):
         setting = _noisy_setting(noise, dev)
         bindings = (f"NOISE = {noise / 100}", f"DEV_SIZE = {dev}")
         yield Run(f"noise{noise}-dev{dev}", setting, "train", "gin/tables/noisy.gin", bindings)

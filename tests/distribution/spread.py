@@ -25,6 +25,7 @@ from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.rollout import Budget, Teaching
 from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
+from tf_l2t.training.warm_start import WarmStart
 
 import keras  # isort: skip
 
@@ -51,13 +52,22 @@ def tiny_task() -> Classification:
 def measure(task: Classification, replicas: Replicas, **options: Any) -> dict[str, Any]:
     """Returns a teacher step's hypergradient and record, θ after two steps, and scores."""
     loss = DynamicBilinear()
+    rule = SGD(learning_rate=0.1, momentum=0.9)
+    warm = Teaching(
+        task,
+        task.likelihood,
+        rule,
+        Budget(2),
+        replicas=replicas,
+        jit_compile=options.get("jit_compile", False),
+    )
     teaching = Teaching(
         task,
         loss,
         SGD(learning_rate=0.5, momentum=0.9),
         Budget(12, observe_every=5, warm_start_steps=2),
         attention_teacher(task.coefficient_shapes(loss), len(task.feature_names), num_keys=3),
-        warm_start_rule=SGD(learning_rate=0.1, momentum=0.9),
+        warm_start=WarmStart(warm),
         replicas=replicas,
         **options,
     )

@@ -14,6 +14,7 @@ from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.training.warm_start import WarmStart
 
 
 def tiny_source() -> Source:
@@ -49,14 +50,19 @@ def make_teaching(task: Classification) -> Callable[..., Teaching]:
     # A Teaching holds no state but its traced loops, so that tests may share it.
     @functools.cache
     def make(num_steps: int = 20, learning_rate: float = 0.5, warm_start: int = 0) -> Teaching:
-        loss = DynamicBilinear()
+        loss, start = DynamicBilinear(), None
+        if warm_start:
+            rule = SGD(learning_rate=0.1, momentum=0.9)
+            start = WarmStart(
+                Teaching(task, task.likelihood, rule, Budget(warm_start, observe_every=7))
+            )
         return Teaching(
             task,
             loss,
             SGD(learning_rate=learning_rate, momentum=0.9),
             Budget(num_steps, observe_every=7, warm_start_steps=warm_start),
             attention_teacher(task.coefficient_shapes(loss), len(task.feature_names)),
-            warm_start_rule=SGD(learning_rate=0.1, momentum=0.9),
+            warm_start=start,
         )
 
     return make

@@ -3,9 +3,11 @@ import pytest
 import tensorflow as tf
 
 from tf_l2t.differentiation import SGD
-from tf_l2t.losses import CrossEntropy, DynamicBilinear
+from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
 from tf_l2t.teachers import fixed_teacher
+from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.training.warm_start import WarmStart
 
 
 def weights_of(lesson) -> np.ndarray:
@@ -76,6 +78,41 @@ def test_a_warm_start_is_cross_entropy_and_then_the_taught_loss(make_teaching, t
     first_taught = np.concatenate([w.numpy().ravel() for w in seen[-1][1].weights])
     np.testing.assert_array_equal(first_taught, weights_of(before))
     assert np.abs(weights_of(lesson) - first_taught).max() > 1e-4
+
+
+def test_a_warm_start_is_made_once_for_all_that_begin_alike(task) -> None:
+    rule = SGD(learning_rate=0.1, momentum=0.9)
+    warm = WarmStart(
+        Teaching(task, CrossEntropy(), rule, Budget(14, observe_every=7)),
+        most=2,
+    )
+    budget = Budget(20, warm_start_steps=14, observe_every=7)
+    one, other = (
+        Teaching(task, LabelSmoothing(epsilon=e), rule, budget, warm_start=warm) for e in (0.1, 0.2)
+    )
+    steps: list[int] = []
+    fresh = one.roll_out([], 1)
+    again = one.roll_out([], 1, on_steps=steps.append)
+    assert steps == [14, 6]
+    np.testing.assert_array_equal(weights_of(fresh), weights_of(again))
+    assert fresh.kept_seconds == 0 < again.kept_seconds
+    different = other.roll_out([], 1)
+    assert different.kept_seconds == again.kept_seconds
+    assert np.abs(weights_of(different) - weights_of(again)).max() > 0
+    for seed in (2, 3):
+        assert other.roll_out([], seed).kept_seconds == 0
+    assert other.roll_out([], 3).kept_seconds > 0
+    assert other.roll_out([], 1).kept_seconds == 0
+
+
+def test_seconds_of_a_student_count_a_warm_start_that_was_kept(task) -> None:
+    rule = SGD(learning_rate=0.1, momentum=0.9)
+    warm = WarmStart(Teaching(task, CrossEntropy(), rule, Budget(14)))
+    teaching = Teaching(task, CrossEntropy(), rule, Budget(16, 14), warm_start=warm)
+    teaching.roll_out([], 5)
+    (warmed,) = warm([5])
+    (student,) = train_and_score(teaching, [], [5], ["dev"])
+    assert student["seconds"] > warmed.kept_seconds > 0
 
 
 @pytest.mark.parametrize(

@@ -283,6 +283,15 @@ def test_progress_counts_all_of_the_work(make_teaching) -> None:
     assert sum(counted) == trainer.work()[0]
 
 
+def test_students_are_taught_in_turn(make_teaching) -> None:
+    trainer = make_trainer(
+        make_teaching(), keras.optimizers.SGD(0.0), students_per_step=2, num_students=3
+    )
+    norms = [trainer.step().norm for _ in range(4)]
+    assert norms[3] == norms[0]
+    assert len(set(norms)) == 3
+
+
 @pytest.mark.parametrize(
     "name", ["students_per_step", "select_every", "selection_students", "patience"]
 )
@@ -291,3 +300,5 @@ def test_bad_schedules_are_named(name: str) -> None:
         TeacherSchedule(**{name: 0})
     with pytest.raises(ValueError, match="num_steps"):
         TeacherSchedule(num_steps=-1)
+    with pytest.raises(ValueError, match="num_students must be at least 3, got 2"):
+        TeacherSchedule(students_per_step=3, num_students=2)

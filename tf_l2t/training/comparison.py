@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.rows import AnyLoss, BuildTeacher, Row, Trial
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import paired_difference, summary, table
+from tf_l2t.training.warm_start import WarmStart
 
 _SEARCH, _TABLE = 0, 1
 # Of dev data that is trained on, to choose learning rates by.
@@ -89,6 +91,7 @@ class Comparison:
             for variant, (loss, teacher) in row.variants.items()
         }
         self._teaching: dict[tuple[str, str, int], Teaching] = {}
+        self._warm_starts: dict[tuple[int, int], WarmStart] = {}
         self._tasks = {"train": (task, task)}
         for row in rows:
             if row.trained_on not in self._tasks:
@@ -298,17 +301,36 @@ class Comparison:
                 assert estimates is not None
                 loss = loss(np.array(estimates[row.name]))
             recipe, budget = row.recipe or self._recipe, self._budget
+            task = self._tasks[row.trained_on][stage]
             self._teaching[key] = Teaching(
-                self._tasks[row.trained_on][stage],
+                task,
                 loss,
                 recipe(trial.learning_rate, budget.num_steps),
                 budget,
                 self._teachers[row.name, trial.variant],
-                warm_start_rule=recipe(budget.warm_start_learning_rate, budget.num_steps),
+                warm_start=self._warm_start(task, recipe),
                 replicas=self._replicas,
                 **self._engine,
             )
         return self._teaching[key]
+
+    def _warm_start(self, task: Task, recipe: Recipe) -> WarmStart | None:
+        """Returns the same one for all rows and trials that begin alike."""
+        budget = self._budget
+        if not budget.warm_start_steps:
+            return None
+        key = id(task), id(recipe)
+        if key not in self._warm_starts:
+            teaching = Teaching(
+                task,
+                task.likelihood,
+                recipe(budget.warm_start_learning_rate, budget.num_steps),
+                dataclasses.replace(budget, num_steps=budget.warm_start_steps, warm_start_steps=0),
+                replicas=self._replicas,
+                jit_compile=self._engine["jit_compile"],
+            )
+            self._warm_starts[key] = WarmStart(teaching)
+        return self._warm_starts[key]
 
 
 def _is_estimated(row: Row) -> bool:

@@ -34,3 +34,5 @@ class Lesson(NamedTuple):
     """s_t at the first step of each segment; empty where there is no teacher."""
     seed: int
     """Of the student."""
+    kept_seconds: float
+    """What its warm start took if it was made before, for another loss or trial; else 0."""

@@ -23,6 +23,7 @@ from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.lesson import Lesson, TaughtBatch
+from tf_l2t.training.warm_start import Warmed, WarmStart
 from tf_l2t.types import Nest, StudentState
 
 
@@ -35,7 +36,7 @@ class Teaching:
         update_rule: how its gradient changes the weights.
         budget: for how long.
         teacher: sets the coefficients of a taught loss; None for a fixed loss.
-        warm_start_rule: like `update_rule`, for the steps of the warm start.
+        warm_start: trains students for the first `budget.warm_start_steps` steps.
         replicas: the devices to spread students, or the batches of a student, over.
         storage, truncate, jit_compile: see `Engine`.
 
@@ -51,7 +52,7 @@ class Teaching:
         budget: Budget,
         teacher: keras.Model | None = None,
         *,
-        warm_start_rule: UpdateRule | None = None,
+        warm_start: WarmStart | None = None,
         replicas: Replicas | None = None,
         storage: str = "memory",
         truncate: int | None = None,
@@ -85,17 +86,8 @@ class Teaching:
             jit_compile=jit_compile,
             replicas=self.replicas,
         )
-        self._warm_start = None
-        if budget.warm_start_steps:
-            assert warm_start_rule is not None
-            self._warm_start = Teaching(
-                task,
-                task.likelihood,
-                warm_start_rule,
-                dataclasses.replace(budget, warm_start_steps=0),
-                replicas=replicas,
-                jit_compile=jit_compile,
-            )
+        assert budget.warm_start_steps == (warm_start.num_steps if warm_start else 0)
+        self._warm_start = warm_start
 
     def roll_out(
         self,
@@ -135,8 +127,12 @@ class Teaching:
         """
         count = len(seeds)
         seeds = self._padded(seeds)
-        state, start = self._start(seeds, count, on_steps)
-        lessons = [Lesson(None, [], [], [], seed) for seed in seeds]  # type: ignore[arg-type]
+        warmed = self._begin(seeds[:count], on_steps)
+        state = self._pack(self._padded([student.state for student in warmed]))
+        lessons = [
+            Lesson(None, [], [], [], seed, student.kept_seconds)  # type: ignore[arg-type]
+            for seed, student in zip(seeds, self._padded(warmed), strict=True)
+        ]
 
         def after_segment(segment: Segment, before: Any, context: Nest, loss: Nest) -> None:
             for lesson, seen, value in zip(
@@ -156,7 +152,7 @@ class Teaching:
             state,
             theta,
             self.budget.num_steps,
-            start=start,
+            start=self.budget.warm_start_steps,
             context_fn=lambda segment, state: self._contexts(segment, state, seeds),
             record=record,
             on_segment=after_segment,
@@ -245,26 +241,17 @@ class Teaching:
         batch = self._batch(tf.constant(0), context)
         self._local_loss(state.weights, state.variables, theta, batch)
 
-    def _start(
-        self, seeds: list[int], count: int, on_steps: Callable[[int], None] | None
-    ) -> tuple[Any, int]:
-        initial = [self.task.initial(seed) for seed in seeds]
+    def _begin(self, seeds: Sequence[int], on_steps: Callable[[int], None] | None) -> list[Warmed]:
+        """Returns the students of some seeds before the first step with this loss."""
         if self._warm_start is None:
-            return self._pack([self.engine.step.initial_state(*pair) for pair in initial]), 0
-        warm, steps = self._warm_start, self.budget.warm_start_steps
-        rollout = warm.engine.roll_out(
-            self._pack([warm.engine.step.initial_state(*pair) for pair in initial]),
-            [],
-            steps,
-            context_fn=lambda segment, state: warm._contexts(segment, state, seeds),
-            record=False,
-            on_segment=lambda segment, *_: on_steps(count * segment.length) if on_steps else None,
-        )
-        warmed = [
-            self.engine.step.initial_state(state.weights, state.variables)
-            for state in self._unpack(rollout.state)
+            initial = [self.task.initial(seed) for seed in seeds]
+            return [Warmed(self.engine.step.initial_state(*pair), 0.0) for pair in initial]
+        return [
+            student._replace(
+                state=self.engine.step.initial_state(student.state.weights, student.state.variables)
+            )
+            for student in self._warm_start(seeds, on_steps)
         ]
-        return self._pack(warmed), steps
 
     def _pack(self, items: Sequence[Any]) -> Any:
         """Returns the items of all students as the engine takes them."""

@@ -64,6 +64,9 @@ class TeacherSchedule:
     Attributes:
         num_steps: teacher steps at most.
         students_per_step: students whose hypergradients are averaged in a step.
+        num_students: how many different students are taught, in turn; with a long warm start,
+            which is then made once for each, a few cost far less than fresh ones at every step,
+            which is what None means.
         select_every: teacher steps between two evaluations of θ on the selection students.
         selection_students: how many of these; the same ones each time.
         patience: evaluations without a better teacher that end the training; no end if None.
@@ -71,6 +74,7 @@ class TeacherSchedule:
 
     num_steps: int = 30
     students_per_step: int = 1
+    num_students: int | None = None
     select_every: int = 5
     selection_students: int = 2
     patience: int | None = None
@@ -80,3 +84,7 @@ class TeacherSchedule:
         for name in ("students_per_step", "select_every", "selection_students", "patience"):
             if (value := getattr(self, name)) is not None:
                 whole_number("TeacherSchedule", name, value, 1)
+        if self.num_students is not None:
+            whole_number(
+                "TeacherSchedule", "num_students", self.num_students, self.students_per_step
+            )

@@ -254,6 +254,8 @@ class TeacherTrainer:
         ]
 
     def _teaching_seed(self, index: int) -> int:
+        different = self.schedule.num_students
+        index = index if different is None else index % different
         return student_seed("teaching", index, self._run_seed)
 
     def _reason_to_refuse(self, found: Measured) -> str | None:
