@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -12,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tf_l2t.plots.style import COLOURS, LINES, STYLE, logarithmic
+from tf_l2t.score import ACCURACY, BLEU, Score
 from tf_l2t.training.statistics import markdown, paired_difference, plus_minus
 
 TAUGHT = "taught"
@@ -76,30 +78,36 @@ class Table:
         return settings
 
 
-def apart(settings: Mapping[str, Rows]) -> str:
+def apart(settings: Mapping[str, Rows], score: Score = ACCURACY) -> str:
     """Returns a table for each setting, tested against the fixed loss that dev prefers."""
     return "\n\n".join(
-        f"{setting}\n\n{_compared(rows, _best_fixed(rows))}" for setting, rows in settings.items()
+        f"{setting}\n\n{_compared(rows, _best_fixed(rows, score), score)}"
+        for setting, rows in settings.items()
     )
 
 
-def _best_fixed(rows: Rows) -> str | None:
-    fixed = [n for n, row in rows.items() if not n.startswith(TAUGHT) and row["dev_error"]]
-    return min(fixed, key=lambda name: rows[name]["dev_error"]["mean"], default=None)
+def _best_fixed(rows: Rows, score: Score) -> str | None:
+    dev = score.field("dev")
+    fixed = [name for name, row in rows.items() if not name.startswith(TAUGHT) and row[dev]]
+    best = min if score.complement else max
+    return best(fixed, key=lambda name: rows[name][dev]["mean"], default=None)
 
 
-def _compared(rows: Rows, baseline: str | None) -> str:
-    header = ["loss", "test error %", "dev error %"]
+def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
+    header = ["loss", *(f"{split} {score.reported} %" for split in ("test", "dev"))]
     header += [f"minus {baseline}", "95 % interval", "p"] if baseline else []
     lines = [[*header, "chosen on dev", "seconds a student"]]
     for name, row in rows.items():
-        found = _difference(row, rows[baseline]) if baseline and name != baseline else None
+        found = None
+        if baseline and name != baseline:
+            found = _difference(row, rows[baseline], score)
+        dev = row[score.field("dev")]
         chosen = [row.get("variant"), f"rate {row['learning_rate']:g}"]
         lines.append(
             [
                 name,
-                plus_minus(row["test_error"]),
-                plus_minus(row["dev_error"]) if row["dev_error"] else "",
+                plus_minus(row[score.field("test")]),
+                plus_minus(dev) if dev else "",
                 *(_tested(found) if baseline else []),
                 ", ".join(filter(None, chosen)),
                 f"{row['seconds']['mean']:.0f}",
@@ -176,9 +184,11 @@ def write_figure(table: Table, settings: Mapping[str, Rows], path: pathlib.Path)
         figure.savefig(path)
 
 
-def _difference(row: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+def _difference(
+    row: Mapping[str, Any], other: Mapping[str, Any], score: Score = ACCURACY
+) -> dict[str, Any]:
     ours, theirs = (
-        {seed: 1 - student["test_accuracy"] for seed, student in each["students"].items()}
+        {seed: score.of(student, "test") for seed, student in each["students"].items()}
         for each in (row, other)
     )
     return paired_difference([ours[seed] for seed in theirs], list(theirs.values()))
@@ -225,6 +235,26 @@ def _noisy_runs() -> Iterable[Run]:
     )
 
 
+def _table3_runs() -> Iterable[Run]:
+    sequence_losses = "reinforce", "actor_critic", "minimum_risk", "softmax_margin"
+    rows = ", ".join(f"@{loss}/Row()" for loss in sequence_losses)
+    for student, title in (("lstm1", "LSTM-1"), ("transformer", "Transformer")):
+        file, setting = f"gin/tables/{student}_multi30k.gin", f"{title}, Multi30k"
+        yield Run(f"{student}-words", setting, "compare", file)
+        yield Run(f"{student}-taught", setting, "train", file, (_NO_ROWS,))
+        sentences = (f"Experiment.rows = [{rows}]",)
+        yield Run(f"{student}-sentences", setting, "compare", file, sentences)
+
+
+def _iwslt14_runs() -> Iterable[Run]:
+    for student, title in (
+        ("lstm1", "LSTM-1"),
+        ("lstm2", "LSTM-2"),
+        ("transformer", "Transformer"),
+    ):
+        yield Run(student, f"{title}, IWSLT-14", "train", f"gin/paper/{student}_iwslt14.gin")
+
+
 def _transfer_runs() -> Iterable[Run]:
     clean, noise = "1/lenet-taught", "noisy/noise45-dev5000"
     fashion = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
@@ -248,6 +278,8 @@ def _transfer_runs() -> Iterable[Run]:
 
 TABLES = {
     "1": Table(tuple(_table1_runs()), apart),
+    "3": Table(tuple(_table3_runs()), functools.partial(apart, score=BLEU)),
+    "3-iwslt14": Table(tuple(_iwslt14_runs()), functools.partial(apart, score=BLEU)),
     "noisy": Table(tuple(_noisy_runs()), side_by_side, noisy_figure),
     "transfer": Table(tuple(_transfer_runs()), side_by_side),
 }

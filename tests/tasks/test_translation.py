@@ -16,7 +16,7 @@ from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses import CrossEntropy, DynamicDiagonal, MinimumRisk, PerToken
-from tf_l2t.measures import TranslationLogLikelihood
+from tf_l2t.measures import ExpectedAccuracy, NegativeCrossEntropy, TranslationLogLikelihood
 from tf_l2t.runtime.export import export_student
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.budget import Budget
@@ -250,6 +250,8 @@ def test_what_is_for_classification_alone(make_translation, call, message) -> No
         {"length_penalty": -1.0},
         {"tokenize": "13"},
         {"measure": "bleu"},
+        {"measure": NegativeCrossEntropy()},
+        {"measure": ExpectedAccuracy()},
         {"beam_size": 0},
     ],
 )

@@ -124,3 +124,19 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
     # A part of it is there before the rest is.
     part = table.settings({"mlp-taught": results["mlp-taught"]})
     assert "minus" not in table.markdown(part)
+
+
+def test_the_best_translations_have_the_highest_bleu() -> None:
+    def row_of(test: list[float], dev: float) -> dict:
+        mean = {"mean": sum(test) / len(test), "standard_error": 0.001}
+        students = {str(k): {"test_bleu": bleu} for k, bleu in enumerate(test)}
+        found = {"students": students, "test_bleu": mean, "dev_bleu": {**mean, "mean": dev}}
+        return {**found, "learning_rate": 0.003, "seconds": {"mean": 3.0}}
+
+    words = {"cross entropy": row_of([0.31, 0.32, 0.30], 0.32)}
+    sentences = {"minimum risk": row_of([0.33, 0.33, 0.325], 0.34)}
+    results = {"lstm1-words": {"rows": words}, "lstm1-sentences": {"rows": sentences}}
+    table = tables.TABLES["3"]
+    text = table.markdown(table.settings(results))
+    assert "| test BLEU % | dev BLEU % | minus minimum risk |" in " ".join(text.split())
+    assert "-1.83" in text

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_l2t.data.vocabulary import PAD
+from tf_l2t.data.vocabulary import EOS, PAD
+from tf_l2t.measures.base import Measure
 from tf_l2t.measures.bleu import sentence_bleu
-from tf_l2t.types import Candidates, Sentences
+from tf_l2t.types import Candidates, Sentences, TranslationOutputs, TranslationTargets
 
 
 def judged(sentences: Sentences, references: Sentences) -> Candidates:
@@ -19,6 +20,37 @@ def judged(sentences: Sentences, references: Sentences) -> Candidates:
         references: [batch, length].
     """
     return Candidates(sentences, tf.cast(sentence_bleu(sentences, references), tf.float32))
+
+
+def check_measure(measure: Measure, size: int) -> None:
+    """Raises ValueError if a measure cannot be taken of translations.
+
+    Args:
+        measure: tried on two translations of one word.
+        size: words of the target vocabulary.
+    """
+    sentences = Sentences(tf.fill([2, 1], EOS), tf.ones([2], tf.int32))
+    outputs, targets = (
+        TranslationOutputs(tf.zeros([2, 1, size])),
+        TranslationTargets(sentences, tf.constant(1.0)),
+    )
+    if count := measure.num_candidates:
+        proposed = Sentences(tf.fill([2, count, 1], EOS), tf.ones([2, count], tf.int32))
+        outputs = outputs._replace(candidate_logits=tf.zeros([2, count, 1, size]))
+        targets = targets._replace(candidates=judged(proposed, sentences))
+    try:
+        shape = measure(outputs, targets).shape
+    except (TypeError, ValueError, AttributeError, tf.errors.InvalidArgumentError) as error:
+        raise ValueError(_not_of_translations(measure)) from error
+    if shape != [2]:
+        raise ValueError(_not_of_translations(measure))
+
+
+def _not_of_translations(measure: Measure) -> str:
+    return (
+        f"Translation: measure must be one of translations, got {type(measure).__name__}(); use "
+        "ExpectedBleu() or TranslationLogLikelihood()."
+    )
 
 
 def propose(

@@ -28,7 +28,7 @@ from tf_l2t.score import BLEU
 from tf_l2t.students import TranslationStudent
 from tf_l2t.students.translator import BuildTranslator
 from tf_l2t.tasks.corpus import Corpus
-from tf_l2t.tasks.proposals import judged, of_batch, propose
+from tf_l2t.tasks.proposals import check_measure, judged, of_batch, propose
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.translation_features import FEATURE_DEFINITIONS, FEATURE_NAMES, observation
 from tf_l2t.types import (
@@ -123,6 +123,7 @@ class Translation(Task):
                 )
         self._encoders = vocabularies(text)
         source, target = self._encoders
+        check_measure(measure, target.size)
         self.class_names = tuple(target.words)
         self.feature_names, self.feature_definitions = FEATURE_NAMES, FEATURE_DEFINITIONS
         self.observed_examples, self.batch_size = observed_examples, batch_size
