@@ -117,15 +117,26 @@ def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
 
 
 def side_by_side(settings: Mapping[str, Rows]) -> str:
-    """Returns one table of all settings, and what the taught row is better by than each other."""
-    names = list(dict.fromkeys(name for rows in settings.values() for name in rows))
-    errors = [["test error %", *settings]]
-    against = [["taught minus …, 95 % interval", *settings]]
+    """Returns tables of the settings, and what the taught row is better by than each other.
+
+    What a setting is called before its first comma is the title of a table, the rest of a column.
+    """
+    groups: dict[str, dict[str, Rows]] = {}
+    for setting, rows in settings.items():
+        title, _, column = setting.partition(", ")
+        groups.setdefault(title, {})[column] = rows
+    return "\n\n".join(_beside(title, columns) for title, columns in groups.items())
+
+
+def _beside(title: str, columns: Mapping[str, Rows]) -> str:
+    names = list(dict.fromkeys(name for rows in columns.values() for name in rows))
+    errors = [[f"{title}: test error %", *columns]]
+    against = [[f"{title}: taught minus …, 95 % interval", *columns]]
     for name in names:
-        cells = [rows.get(name) for rows in settings.values()]
+        cells = [rows.get(name) for rows in columns.values()]
         errors.append([name, *(plus_minus(cell["test_error"]) if cell else "" for cell in cells)])
         if name != TAUGHT:
-            pairs = zip(cells, settings.values(), strict=True)
+            pairs = zip(cells, columns.values(), strict=True)
             found = [
                 _difference(rows[TAUGHT], cell) if cell and TAUGHT in rows else None
                 for cell, rows in pairs
@@ -135,26 +146,22 @@ def side_by_side(settings: Mapping[str, Rows]) -> str:
 
 
 def noisy_figure(figure: Figure, settings: Mapping[str, Rows]) -> None:
-    """Draws the test error over the number of clean dev images, and over the noise."""
-    by_dev = [(dev, _noisy_setting(45, dev)) for dev in (100, 500, 1000, 5000)]
-    by_noise = [(noise, _noisy_setting(noise, 5000)) for noise in (0, 20, 45)]
+    """Draws the test error over the number of clean dev images, a panel for each noise."""
     names = list(dict.fromkeys(name for rows in settings.values() for name in rows))
-    panels = [
-        (by_dev, "clean dev images, at 45 % flips"),
-        (by_noise, "flips within the five pairs, %, with 5,000 clean dev images"),
-    ]
-    # A panel of one point says nothing that the other does not.
-    drawn = [panel for panel in panels if sum(key in settings for _, key in panel[0]) > 1]
-    drawn = drawn or panels[:1]
-    figure.set_size_inches(3.3 + 3.6 * len(drawn), 4.4)
-    for axes, (places, label) in zip(
-        figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0], drawn, strict=True
+    panels = {
+        noise: places
+        for noise in _NOISE
+        if (places := [dev for dev in _DEV if _noisy_setting(noise, dev) in settings])
+    }
+    figure.set_size_inches(3.3 + 3.6 * len(panels), 4.4)
+    for axes, (noise, places) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
     ):
         for k, name in enumerate(names):
-            found = [(x, settings.get(key, {}).get(name)) for x, key in places]
-            cells = [(x, row["test_error"]) for x, row in found if row]
+            found = [(dev, settings[_noisy_setting(noise, dev)].get(name)) for dev in places]
+            cells = [(dev, row["test_error"]) for dev, row in found if row]
             axes.errorbar(
-                [x for x, _ in cells],
+                [dev for dev, _ in cells],
                 [100 * cell["mean"] for _, cell in cells],
                 [100 * (cell["standard_error"] or 0) for _, cell in cells],
                 color=COLOURS[k % len(COLOURS)],
@@ -164,12 +171,11 @@ def noisy_figure(figure: Figure, settings: Mapping[str, Rows]) -> None:
                 markersize=4,
                 label=name,
             )
+        axes.set_xscale("log")
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
-        axes.set_xlabel(label)
-        if places is by_dev:
-            axes.set_xscale("log")
-            logarithmic(axes.xaxis)
+        axes.set_xlabel(f"clean dev images, {noise} % flips")
+        logarithmic(axes.xaxis)
     logarithmic(figure.axes[0].yaxis)
     figure.axes[0].set_ylabel("test error, %")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper")
@@ -206,6 +212,7 @@ def _tested(difference: Mapping[str, Any] | None) -> list[str]:
 
 
 _NO_ROWS = "Experiment.rows = []"
+_NOISE, _DEV = (45, 20, 0), (5000, 1000, 500, 100)
 
 
 def _table1_runs() -> Iterable[Run]:
@@ -222,7 +229,7 @@ def _noisy_setting(noise: int, dev: int) -> str:
 
 
 def _noisy_runs() -> Iterable[Run]:
-    for noise, dev in itertools.product((45, 20, 0), (5000, 1000, 500, 100)):
+    for noise, dev in itertools.product(_NOISE, _DEV):
         setting = _noisy_setting(noise, dev)
         bindings = (f"NOISE = {noise / 100}", f"DEV_SIZE = {dev}")
         yield Run(f"noise{noise}-dev{dev}", setting, "train", "gin/tables/noisy.gin", bindings)
