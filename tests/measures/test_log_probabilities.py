@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_l2t.measures.log_probabilities import FLOOR, log_margin, log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import (
+    FLOOR,
+    log_margin,
+    log_probabilities,
+    log_probability_of,
+    of_targets,
+)
 
 LOG_2 = np.log(2)
 DTYPES = [tf.bfloat16, tf.float16, tf.float32, tf.float64]
@@ -25,6 +31,36 @@ def test_log_probabilities(logits, expected, dtype):
     assert got.dtype == dtype
     rtol = {"bfloat16": 1e-2, "float16": 1e-3, "float32": 1e-6, "float64": 1e-14}[dtype.name]
     np.testing.assert_allclose(tf.cast(got, tf.float64)[0], expected, rtol=rtol)
+    for target, log_p in enumerate(expected):
+        alone = log_probability_of(tf.constant([logits], dtype), tf.constant([target]))
+        assert alone.dtype == dtype
+        np.testing.assert_allclose(tf.cast(alone, tf.float64), [log_p], rtol=rtol)
+
+
+def test_of_the_target_alone_it_has_the_same_derivatives() -> None:
+    logits = tf.random.stateless_normal([3, 4, 5], (0, 0), dtype=tf.float64)
+    targets = tf.constant([[0, 1, 2, 3], [4, 4, 0, 1], [2, 2, 2, 2]])
+
+    def first_and_second(log_p) -> list[np.ndarray]:
+        with tf.GradientTape() as outer:
+            outer.watch(logits)
+            with tf.GradientTape() as inner:
+                inner.watch(logits)
+                value = tf.sin(log_p(logits))
+            first = inner.gradient(value, logits)
+            weighed = tf.reduce_sum(first * tf.cos(logits))
+        return [value.numpy(), first.numpy(), outer.gradient(weighed, logits).numpy()]
+
+    alone = first_and_second(lambda z: log_probability_of(z, targets))
+    of_all = first_and_second(lambda z: of_targets(log_probabilities(z), targets))
+    for one, other in zip(alone, of_all, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_a_diverged_student_is_seen() -> None:
+    logits = tf.constant([[np.nan, 0.0]])
+    assert np.isnan(log_probabilities(logits)).all()
+    assert np.isnan(log_probability_of(logits, tf.constant([1])))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)

@@ -6,7 +6,7 @@ import gin
 import tensorflow as tf
 
 from tf_l2t.losses.base import Loss
-from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import log_probabilities, log_probability_of, of_targets
 from tf_l2t.types import Nest, Outputs
 
 
@@ -29,7 +29,7 @@ class CrossEntropy(Loss):
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch]; reads no coefficients."""
         del coefficients
-        return -of_targets(log_probabilities(outputs.logits), targets)
+        return -log_probability_of(outputs.logits, targets)
 
 
 @gin.register(module="tf_l2t")

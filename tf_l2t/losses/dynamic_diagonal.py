@@ -6,7 +6,7 @@ import gin
 import tensorflow as tf
 
 from tf_l2t.losses.base import Loss, coefficient
-from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import log_probability_of
 from tf_l2t.types import Nest, Outputs
 
 
@@ -46,4 +46,4 @@ class DynamicDiagonal(Loss):
         logits = outputs.logits
         # A gather and not a product with a one-hot: TF32 would round Φ.
         entries = tf.gather(coefficient(self, "phi", coefficients, logits), targets)
-        return -tf.sigmoid(entries * of_targets(log_probabilities(logits), targets))
+        return -tf.sigmoid(entries * log_probability_of(logits, targets))

@@ -6,7 +6,7 @@ import gin
 import tensorflow as tf
 
 from tf_l2t.losses.base import Loss
-from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import log_probability_of
 from tf_l2t.types import Nest, Outputs
 
 
@@ -45,5 +45,5 @@ class GeneralizedCrossEntropy(Loss):
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch]; reads no coefficients."""
         del coefficients
-        log_p = of_targets(log_probabilities(outputs.logits), targets)
+        log_p = log_probability_of(outputs.logits, targets)
         return -tf.math.expm1(self.q * log_p) / self.q

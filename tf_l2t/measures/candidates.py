@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import log_probability_of
 from tf_l2t.types import Candidates, Sentences, TranslationOutputs, TranslationTargets
 
 
@@ -37,7 +37,7 @@ def sentence_log_probabilities(logits: tf.Tensor, sentences: Sentences) -> tf.Te
     Returns:
         [...], in the dtype of `logits`, in nats; 0 for a row that is no sentence.
     """
-    of_words = of_targets(log_probabilities(logits), sentences.ids)
+    of_words = log_probability_of(logits, sentences.ids)
     return tf.reduce_sum(of_words * sentences.mask(logits.dtype), axis=-1)
 
 

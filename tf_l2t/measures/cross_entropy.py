@@ -6,7 +6,7 @@ import gin
 import tensorflow as tf
 
 from tf_l2t.measures.base import Measure
-from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import log_probability_of
 from tf_l2t.types import Outputs
 
 
@@ -26,4 +26,4 @@ class NegativeCrossEntropy(Measure):
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
         """Returns the log probability of the target of every example, [batch]."""
-        return of_targets(log_probabilities(outputs.logits), targets)
+        return log_probability_of(outputs.logits, targets)

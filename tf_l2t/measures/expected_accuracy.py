@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_l2t.checks import positive
 from tf_l2t.measures.base import Measure
-from tf_l2t.measures.log_probabilities import log_probabilities, of_targets
+from tf_l2t.measures.log_probabilities import log_probability_of
 from tf_l2t.types import Outputs
 
 
@@ -37,5 +37,4 @@ class ExpectedAccuracy(Measure):
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor) -> tf.Tensor:
         """Returns the probability of the target of every example, [batch]."""
-        log_p = log_probabilities(outputs.logits / self.temperature)
-        return tf.exp(of_targets(log_p, targets))
+        return tf.exp(log_probability_of(outputs.logits / self.temperature, targets))

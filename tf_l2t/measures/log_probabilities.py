@@ -29,6 +29,30 @@ def log_probabilities(logits: tf.Tensor) -> tf.Tensor:
     return tf.maximum(tf.nn.log_softmax(_finite(logits)), FLOOR)
 
 
+def log_probability_of(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """Returns the log probability of the target of each example, as `log_probabilities` has it.
+
+        log p_y = max(z_y - log Σ_j exp z_j, -1e4)
+
+    It never holds the log probabilities of the other classes, which of a large vocabulary takes a
+    third of the time, differentiated once or twice.
+
+    Args:
+        logits: unnormalised log probabilities z, float [..., classes].
+        targets: class indices y, int [...].
+
+    Returns:
+        Natural logarithms in [-1e4, 0], [...], in the dtype of `logits`.
+
+    Example:
+        >>> log_probability_of(tf.constant([[0.0, 0.0]]), tf.constant([1]))  # [-0.693]
+    """
+    logits = _finite(logits)
+    logits -= tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
+    of_target = tf.gather(logits, targets, batch_dims=logits.shape.rank - 1)
+    return tf.maximum(of_target - tf.math.log(tf.reduce_sum(tf.exp(logits), axis=-1)), FLOOR)
+
+
 def log_margin(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """Returns by how much the target is more likely than the most likely other class.
 
@@ -80,6 +104,7 @@ def one_hot_like(values: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 
 
 def _finite(logits: tf.Tensor) -> tf.Tensor:
-    # A quarter of the range, so that differences of two of them do not overflow.
+    # A quarter of the range, so that differences of two of them do not overflow. The derivative of
+    # the clip would cost as much as the softmax, to be 0 where that of the softmax is 0 or 1/n.
     limit = logits.dtype.max / 4
-    return tf.clip_by_value(logits, -limit, limit)
+    return tf.grad_pass_through(lambda z: tf.clip_by_value(z, -limit, limit))(logits)
