@@ -93,6 +93,25 @@ def test_a_run_leaves_all_that_design_promises(tiny_gin, tmp_path, train_command
     }
 
 
+def test_rates_may_be_tried_with_the_teacher_that_has_learned(
+    tiny_gin, tmp_path, train_command
+) -> None:
+    bindings = ("--gin_bindings=Experiment.teacher_learning_rate = 0.7",)
+    directory = tmp_path / "run"
+    done = train_command(f"--gin_file={tiny_gin}", f"--run_dir={directory}", *bindings)
+    assert done.returncode == 0, done.stderr
+    results = results_of(directory)
+    assert list(results["search"]) == ["cross entropy", "bilinear, fixed", "taught"]
+    assert list(results["search"]["taught"]) == ["0.5", "1"]
+    for phase, steps in results["plan"]["student_steps"].items():
+        assert f"{steps}/{steps}" in done.stderr, phase
+    # No rate that was tried is that of the teacher's students.
+    plain = train_command(f"--gin_file={tiny_gin}", f"--run_dir={tmp_path / 'plain'}")
+    assert plain.returncode == 0, plain.stderr
+    first = lambda found: found["teacher"]["steps"][0]["measure"]
+    assert first(results) != first(results_of(tmp_path / "plain"))
+
+
 def test_the_operative_configuration_gives_the_same_run(tiny_gin, tmp_path, train_command) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     train_command(f"--gin_file={tiny_gin}", f"--run_dir={first}")

@@ -13,17 +13,18 @@ import keras
 import tensorflow as tf
 
 from tf_l2t import plots
-from tf_l2t.checks import instance_of, whole_number
+from tf_l2t.checks import instance_of, positive, whole_number
 from tf_l2t.gin_names import register_gin_names
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.checkpoints import Checkpoints
-from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint, chiefs_json
+from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint
 from tf_l2t.runtime.export import export_student
 from tf_l2t.runtime.files import write_text
 from tf_l2t.runtime.frozen_row import frozen_row
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.plan import announce, plan_trajectory
-from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
+from tf_l2t.runtime.resumption import resumed
+from tf_l2t.runtime.run_directory import RunDirectory, versions
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.runtime.taught_student import TaughtStudent
@@ -61,6 +62,9 @@ class Experiment:
         budget: how long every student of the table is trained.
         recipe: how every student is optimised whose row has no recipe of its own.
         learning_rates: peak learning rates of students to try for the taught loss.
+        teacher_learning_rate: that of the students that the teacher learns from; the rates are
+            then tried with the teacher that has learned. None takes the one of `learning_rates`
+            that is best with the teacher as it starts, for all its students.
         rows: what the taught students are compared with.
         teacher_task: the problem that the teacher learns on, if it is another one: of the same
             source with a larger `dev_size`, for example, which a teacher overfits less, and with
@@ -98,6 +102,7 @@ class Experiment:
         learning_rates: Sequence[float],
         rows: Sequence[Row] = (),
         *,
+        teacher_learning_rate: float | None = None,
         teacher_task: Task | None = None,
         teacher_budget: Budget | None = None,
         baseline: str | None = None,
@@ -130,6 +135,9 @@ class Experiment:
         whole_number("Experiment", "search_seeds", search_seeds, 1)
         whole_number("Experiment", "test_seeds", test_seeds, 1)
         whole_number("Experiment", "checkpoint_every", checkpoint_every, 1)
+        if teacher_learning_rate is not None:
+            remedy = "use one of learning_rates, or None."
+            positive("Experiment", "teacher_learning_rate", teacher_learning_rate, remedy)
         student_seed("test", 0, seed)
         self.name = name
         self._task = task
@@ -150,6 +158,7 @@ class Experiment:
             raise ValueError(f"Experiment: baseline must name a row, {names}, got {baseline!r}.")
         self._seed = seed
         self._checkpoint_every = checkpoint_every
+        self._teacher_learning_rate = teacher_learning_rate
         self._rows = rows
         self.replicas = (distribution or Distribution()).replicas
         self._watch = watch
@@ -207,8 +216,13 @@ class Experiment:
         def work(results: dict[str, Any], summaries: Summaries) -> None:
             save = lambda: directory.write_results(results)
             announce(results, self._comparison, self._trajectory, trainer)
-            self._comparison.search(results, save)
-            trainer.teaching = self._lessons.best_teaching(self._taught, results)
+            rate = self._teacher_learning_rate
+            if rate is None:
+                self._comparison.search(results, save)
+                trainer.teaching = self._lessons.best_teaching(self._taught, results)
+            else:
+                self._comparison.search(results, save, left_out=self._taught)
+                trainer.teaching = self._lessons.teaching_at(self._taught, rate)
             summaries.resume(len(trainer.history))
             train_teacher(
                 trainer,
@@ -222,6 +236,7 @@ class Experiment:
             if trainer.failure:
                 results["status"] = "stopped"
                 return
+            self._comparison.search(results, save, {TAUGHT: trainer.best_theta})
             self._compare(self._comparison, trainer.best_theta, results, directory, summaries)
 
         return self._run(directory, work)
@@ -316,30 +331,15 @@ class Experiment:
         check_same_setup(self.replicas.workers, setup)
 
     def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
-        given = self._given(teacher)
-        results = chiefs_json(self.replicas.workers, directory.read_results())
-        for name, value in given.items():
-            if results and results.get(name, value) != value:
-                raise RunDirectoryError(
-                    f"{directory.path} holds a run of other {name}: {results.get(name)}, while "
-                    f"here is {value}; give another --run_dir, or bring back what it had."
-                )
-        fresh = {
-            "name": self.name,
-            "versions": versions(),
-            **given,
-            "score": self._task.score.name,
-            "budget": dataclasses.asdict(self._budget),
-            "teacher_budget": dataclasses.asdict(self._teacher_budget),
-            "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
-            "search": {},
-            "teacher": {},
-            "rows": {},
-        }
-        results = {**fresh, **results, "status": "running"}
-        if results["versions"] != versions():
-            results["resumed_with"] = versions()
-        return results
+        return resumed(
+            directory,
+            self.replicas.workers,
+            self._given(teacher),
+            name=self.name,
+            score=self._task.score.name,
+            budget=dataclasses.asdict(self._budget),
+            teacher_budget=dataclasses.asdict(self._teacher_budget),
+        )
 
     def _teacher_trainer(self) -> TeacherTrainer:
         """Returns the trainer at any of the learning rates; they share data and teacher."""

@@ -14,12 +14,14 @@ from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
 from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
-from tf_l2t.teachers import fixed_teacher
+from tf_l2t.teachers import attention_teacher, fixed_teacher
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.comparison import Comparison
 from tf_l2t.training.estimated import EstimatedForwardCorrection
+from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.recipe import Recipe, cosine
 from tf_l2t.training.rows import Row
+from tf_l2t.training.seeds import student_seed
 
 PLAIN = Row("cross entropy", CrossEntropy(), (0.1, 0.5))
 
@@ -69,6 +71,48 @@ def test_the_best_variant_on_dev_is_compared(compare) -> None:
     assert "variant" not in results["rows"]["cross entropy"]
     comparison.search(results, lambda: saves.append(1))
     assert len(saves) == 8
+
+
+def test_rates_of_a_teacher_that_has_learned_are_tried_with_what_it_learned(compare) -> None:
+    taught = Row("taught", DynamicBilinear(), (0.2, 1.0), attention_teacher)
+    comparison, results = compare([PLAIN, taught]), fresh()
+    comparison.search(results, lambda: None, left_out=taught)
+    assert list(results["search"]) == ["cross entropy"]
+    teaching = comparison.teaching_at(taught, 1.0)
+    learned = [
+        0.5 * tensor for tensor in comparison.any_teaching(taught).teacher.trainable_variables
+    ]
+    comparison.search(results, lambda: None, {"taught": learned})
+    (student,) = train_and_score(teaching, learned, [student_seed("search", 0)], ["dev"])
+    assert results["search"]["taught"]["1"] == student["dev_accuracy"]
+    (student,) = train_and_score(
+        teaching, teaching.teacher.trainable_variables, [student_seed("search", 0)], ["dev"]
+    )
+    assert results["search"]["taught"]["1"] != student["dev_accuracy"]
+
+
+def test_rows_share_the_warm_start_of_a_student(task) -> None:
+    smoothing = Row("label smoothing", LabelSmoothing(epsilon=0.1), (0.1, 0.5))
+    comparison = Comparison(
+        task,
+        [PLAIN, smoothing],
+        Budget(20, warm_start_steps=12, observe_every=10),
+        Recipe(SGD, cosine),
+        search_seeds=1,
+        test_seeds=1,
+        run_seed=0,
+        replicas=Replicas(),
+        engine={},
+    )
+    (warm,) = comparison._warm_starts.values()
+    results, made = fresh(), []
+    once = warm._teaching.roll_out_each
+    warm._teaching.roll_out_each = lambda theta, seeds, **rest: (
+        made.extend(seeds) or once(theta, seeds, **rest)
+    )
+    comparison.search(results, lambda: None)
+    comparison.run(results, lambda: None)
+    assert made == [student_seed("search", 0), student_seed("test", 0)]
 
 
 def test_a_row_may_have_a_recipe_of_its_own(compare) -> None:

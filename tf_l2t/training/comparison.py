@@ -147,16 +147,35 @@ class Comparison:
         trial = self.best_trial(row, results)
         return self._teach(row, trial, _TABLE, results.get("estimates"))
 
-    def search(self, results: dict[str, Any], save: Callable[[], None]) -> None:
+    def teaching_at(self, row: Row, learning_rate: float) -> Teaching:
+        """Returns how a student of a row of one variant is taught at a learning rate."""
+        return self._teach(row, Trial(f"{learning_rate:g}", "", learning_rate), _TABLE)
+
+    def search(
+        self,
+        results: dict[str, Any],
+        save: Callable[[], None],
+        theta: Mapping[str, list[tf.Tensor]] | None = None,
+        left_out: Row | None = None,
+    ) -> None:
         """Tries the variants and learning rates of each row on dev.
 
         Args:
             results: filled in; "search" holds the dev score of each row and trial,
                 "estimates" what was estimated for a row.
             save: called after each trial.
+            theta: parameters of teachers by the name of the row; else those they start from.
+            left_out: a row that is not tried now.
         """
         # What is to be estimated needs what was found for cross entropy.
         rows, score = sorted(self.rows, key=_is_estimated), self._task.score
+        rows = [row for row in rows if row is not left_out]
+        if not any(
+            trial.name not in results["search"].get(row.name, {})
+            for row in rows
+            for trial in row.trials
+        ):
+            return
         trials = [(row, trial) for row in rows for trial in row.trials]
         steps = self._search_seeds * self._budget.num_steps
         unknown = [row for row in rows if _is_estimated(row)]
@@ -173,7 +192,7 @@ class Comparison:
                     results["estimates"][row.name] = self._estimate(results, progress.steps)
                 students = train_and_score(
                     self._teach(row, trial, _SEARCH, results.get("estimates")),
-                    self._initial_theta(row, trial),
+                    self._given_theta(row, theta) or self._initial_theta(row, trial),
                     self._seeds("search", self._search_seeds),
                     ["dev"],
                     progress.steps,
@@ -212,7 +231,7 @@ class Comparison:
                     begun = time.perf_counter()
                     found = train_and_score(
                         self.best_teaching(row, results),
-                        self._theta(row, theta, results),
+                        self._given_theta(row, theta) or self.initial_theta(row, results),
                         together,
                         ["dev", "test"] if row.trained_on == "train" else ["test"],
                         progress.steps,
@@ -257,15 +276,10 @@ class Comparison:
     def _seeds(self, role: str, count: int) -> list[int]:
         return [student_seed(role, index, self._run_seed) for index in range(count)]
 
-    def _theta(
-        self,
-        row: Row,
-        theta: Mapping[str, list[tf.Tensor]] | None,
-        results: Mapping[str, Any],
+    def _given_theta(
+        self, row: Row, theta: Mapping[str, list[tf.Tensor]] | None
     ) -> list[tf.Tensor]:
-        if theta is not None and row.name in theta:
-            return theta[row.name]
-        return self.initial_theta(row, results)
+        return [] if theta is None else theta.get(row.name, [])
 
     def _initial_theta(self, row: Row, trial: Trial) -> list[tf.Tensor]:
         teacher = self._teachers[row.name, trial.variant]
@@ -327,7 +341,7 @@ class Comparison:
                 recipe(budget.warm_start_learning_rate, budget.num_steps),
                 dataclasses.replace(budget, num_steps=budget.warm_start_steps, warm_start_steps=0),
                 replicas=self._replicas,
-                jit_compile=self._engine["jit_compile"],
+                jit_compile=self._engine.get("jit_compile", False),
             )
             self._warm_starts[key] = WarmStart(teaching)
         return self._warm_starts[key]
