@@ -243,14 +243,10 @@ def _noisy_runs() -> Iterable[Run]:
 
 
 def _table3_runs() -> Iterable[Run]:
-    sequence_losses = "reinforce", "actor_critic", "minimum_risk", "softmax_margin"
-    rows = ", ".join(f"@{loss}/Row()" for loss in sequence_losses)
     for student, title in (("lstm1", "LSTM-1"), ("transformer", "Transformer")):
-        file, setting = f"gin/tables/{student}_multi30k.gin", f"{title}, Multi30k"
-        yield Run(f"{student}-words", setting, "compare", file)
-        yield Run(f"{student}-taught", setting, "train", file, (_NO_ROWS,))
-        sentences = (f"Experiment.rows = [{rows}]",)
-        yield Run(f"{student}-sentences", setting, "compare", file, sentences)
+        for part, program in (("words", "compare"), ("taught", "train"), ("sentences", "compare")):
+            file = f"gin/tables/{student}_multi30k_{part}.gin"
+            yield Run(f"{student}-{part}", f"{title}, Multi30k", program, file)
 
 
 def _iwslt14_runs() -> Iterable[Run]:

@@ -18,6 +18,7 @@ GIN = pathlib.Path(__file__).parents[2] / "gin"
 FILES = [
     "lstm1_multi30k",
     *(f"paper/{path.stem}" for path in sorted(GIN.glob("paper/*iwslt14.gin"))),
+    *(f"tables/{path.stem}" for path in sorted(GIN.glob("tables/*multi30k*.gin"))),
 ]
 SMALL = """
 lstm_translator.embedding = 4
@@ -73,7 +74,7 @@ def test_every_configuration_builds(name, text_gin) -> None:
     gin.parse_config(f"{source} = @aligned_files()")
     built = experiment.Experiment()
     gin.clear_config()
-    assert built.name == name.replace("/", "_")
+    assert built.name == name.replace("tables/", "table3/").replace("/", "_")
     assert built._task.describe()["languages"] == ["de", "en"]
 
 
@@ -83,6 +84,12 @@ def test_there_are_configurations() -> None:
         "paper/lstm1_iwslt14",
         "paper/lstm2_iwslt14",
         "paper/transformer_iwslt14",
+        "tables/lstm1_multi30k_sentences",
+        "tables/lstm1_multi30k_taught",
+        "tables/lstm1_multi30k_words",
+        "tables/transformer_multi30k_sentences",
+        "tables/transformer_multi30k_taught",
+        "tables/transformer_multi30k_words",
     ]
 
 
