@@ -151,11 +151,21 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
                 if process.returncode == 0:
                     write_json(runs / f"{run.name}.made_by", _made_by(run))
     finally:
-        for process in working:
-            process.send_signal(signal.SIGINT)
-        for process in working:
-            process.wait()
+        _end(list(working))
     return int(failed)
+
+
+def _end(processes: list[subprocess.Popen]) -> None:
+    """Lets runs save what they have and end; a second Ctrl-C ends them at once."""
+    try:
+        for process in processes:
+            process.send_signal(signal.SIGINT)
+        for process in processes:
+            process.wait()
+    except KeyboardInterrupt:
+        for process in processes:
+            process.kill()
+        raise
 
 
 def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) -> subprocess.Popen:

@@ -1,7 +1,10 @@
 """Tables are made by commands of the package, and go on from what is there."""
 
+import contextlib
 import json
 import pathlib
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -49,7 +52,8 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     assert "test_accuracy" in student
     assert "training_loss" not in student
     markdown = (tmp_path / "table_noisy.md").read_text()
-    assert "45 % flips, 5,000 dev" in markdown
+    assert "45 % flips: test error %" in markdown
+    assert "| 5,000 dev " in markdown
     assert markdown.strip() in capsys.readouterr().out
     assert (tmp_path / "table_noisy.png").stat().st_size > 10_000
     # What is complete is not trained again.
@@ -69,6 +73,30 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     (tmp_path / "runs" / "noisy").rename(tmp_path / "elsewhere")
     assert make("--keep") == (0, again)
     assert not list((tmp_path / "runs" / "noisy").iterdir())
+
+
+def test_a_second_interruption_leaves_no_run_behind(monkeypatch) -> None:
+    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); input()"
+
+    def interrupted(self) -> None:
+        raise KeyboardInterrupt
+
+    with contextlib.ExitStack() as ended:
+        runs = [
+            ended.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", deaf], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                )
+            )
+            for _ in range(2)
+        ]
+        for run in runs:
+            run.stdout.readline()
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess.Popen, "wait", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                reproduce._end(runs)
+        assert [run.wait(10) for run in runs] == [-signal.SIGKILL] * 2
 
 
 def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
