@@ -98,13 +98,13 @@ def test_the_time_that_a_run_will_take(planned, monkeypatch, capsys) -> None:
     trajectory = planned(AUTO, Room(10**9, None, 10**9))
     monkeypatch.setattr(plan, "measure_pace", lambda *_: Pace(forward=0.5, reverse=2.0))
     workers = SimpleNamespace(index=0)
-    comparison = SimpleNamespace(work=lambda: (1000, 3000), workers=workers)
+    comparison = SimpleNamespace(work=lambda: (1000, 3000), kept_steps=700, workers=workers)
     trainer = SimpleNamespace(
-        work=lambda: (6000, 0), steps_in_reverse=2500, teaching=None, theta=[]
+        work=lambda: (6000, 0), steps_in_reverse=2500, kept_steps=300, teaching=None, theta=[]
     )
     results = {"search": {}}
     plan.announce(results, comparison, trajectory, trainer)
-    assert results["plan"]["seconds"] == 0.5 * (10_000 - 2500) + 2.0 * 2500
+    assert results["plan"]["seconds"] == 0.5 * (10_000 - 2500 - 1000) + 2.0 * 2500
     assert results["plan"]["student_steps"] == {"search": 1000, "teacher": 6000, "comparison": 3000}
     assert results["plan"]["storage"] == "memory"
     said = capsys.readouterr().out
@@ -113,7 +113,7 @@ def test_the_time_that_a_run_will_take(planned, monkeypatch, capsys) -> None:
     # A run that goes on keeps what was found, and does not rehearse again.
     results["search"] = {"taught": {"1": 0.9}}
     plan.announce(results, comparison, trajectory, trainer)
-    assert results["plan"]["seconds"] == 0.5 * (10_000 - 2500) + 2.0 * 2500
+    assert results["plan"]["seconds"] == 0.5 * (10_000 - 2500 - 1000) + 2.0 * 2500
     assert "about" not in capsys.readouterr().out
     # Where no teacher is trained there is no trajectory; only the chief speaks.
     workers.index = 1

@@ -113,6 +113,9 @@ def test_rows_share_the_warm_start_of_a_student(task) -> None:
     comparison.search(results, lambda: None)
     comparison.run(results, lambda: None)
     assert made == [student_seed("search", 0), student_seed("test", 0)]
+    # Four trials and two students of the table, of which two were made.
+    assert sum(comparison.work()) == 6 * 20
+    assert comparison.kept_steps == 4 * 12
 
 
 def test_a_row_may_have_a_recipe_of_its_own(compare) -> None:

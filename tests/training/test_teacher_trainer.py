@@ -274,13 +274,18 @@ def test_a_snapshot_of_another_teacher_is_refused_before_anything_is_set(
     np.testing.assert_array_equal(flat(trainer.theta), before)
 
 
-def test_progress_counts_all_of_the_work(make_teaching) -> None:
-    trainer = make_trainer(make_teaching(), num_steps=3, students_per_step=2)
+@pytest.mark.parametrize("warm_start", [0, 6])
+def test_progress_counts_all_of_the_work(make_teaching, warm_start) -> None:
+    teaching = make_teaching(warm_start=warm_start)
+    trainer = make_trainer(teaching, num_steps=3, students_per_step=2, num_students=2)
     counted = []
     while not trainer.finished:
         trainer.step(counted.append)
     trainer.finish(counted.append)
     assert sum(counted) == trainer.work()[0]
+    # Three steps of two students, two of which are new, and two students three times each.
+    assert trainer.steps_in_reverse == 6 * (20 - warm_start)
+    assert trainer.kept_steps == (4 + 4) * warm_start
 
 
 def test_students_are_taught_in_turn(make_teaching) -> None:

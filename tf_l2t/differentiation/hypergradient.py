@@ -73,7 +73,7 @@ class Engine:
         )
         self._storage = storage
         self._segment_length = segment_length
-        self._truncate = truncate
+        self.truncate = truncate
 
     def roll_out(
         self,
@@ -108,8 +108,8 @@ class Engine:
                 f"start={start}; train for at least one step."
             )
         recorded = num_steps - start
-        if self._truncate is not None:
-            recorded = min(recorded, self._truncate)
+        if self.truncate is not None:
+            recorded = min(recorded, self.truncate)
         first_recorded = num_steps - recorded
         length = self._segment_length or default_segment_length(self._storage, recorded)
         trajectory = new_trajectory(self._storage, recorded)

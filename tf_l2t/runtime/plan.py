@@ -160,8 +160,8 @@ def announce(
         pace = measure_pace(trainer.teaching, trainer.theta, sum(steps.values()))
     seconds = None
     if trainer and pace:
-        back = trainer.steps_in_reverse
-        seconds = pace.forward * (sum(steps.values()) - back) + pace.reverse * back
+        back, kept = trainer.steps_in_reverse, trainer.kept_steps + comparison.kept_steps
+        seconds = pace.forward * (sum(steps.values()) - back - kept) + pace.reverse * back
     results["plan"] = {
         "student_steps": steps,
         "seconds": seconds or results.get("plan", {}).get("seconds"),

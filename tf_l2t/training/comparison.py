@@ -138,6 +138,13 @@ class Comparison:
         steps = self._budget.num_steps
         return (trials + sum(map(_is_estimated, self.rows))) * steps, students * steps
 
+    @property
+    def kept_steps(self) -> int:
+        """How many of these are of warm starts that were made before, for another row or trial."""
+        students = sum(self.work()) // self._budget.num_steps
+        made = len(self._warm_starts) * (self._search_seeds + self._test_seeds)
+        return max(0, students - made) * self._budget.warm_start_steps
+
     def any_teaching(self, row: Row) -> Teaching:
         """Returns how a student of a row is taught in one of its trials."""
         return self._teach(row, row.trials[0], _SEARCH)

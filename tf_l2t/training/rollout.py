@@ -89,6 +89,12 @@ class Teaching:
         assert budget.warm_start_steps == (warm_start.num_steps if warm_start else 0)
         self._warm_start = warm_start
 
+    @property
+    def recorded_steps(self) -> int:
+        """How many of a student's steps are recorded, and reversed."""
+        taught = self.budget.num_steps - self.budget.warm_start_steps
+        return min(taught, self.engine.truncate or taught)
+
     def roll_out(
         self,
         theta: list[tf.Tensor],

@@ -100,8 +100,9 @@ class TeacherTrainer:
 
         def steps(teacher_steps: int) -> int:
             selections = -(-teacher_steps // schedule.select_every)
-            students = 2 * schedule.students_per_step * teacher_steps
-            return num_steps * (students + schedule.selection_students * selections)
+            students = schedule.students_per_step * teacher_steps
+            back = students * self.teaching.recorded_steps
+            return num_steps * (students + schedule.selection_students * selections) + back
 
         last_selection = schedule.selection_students * num_steps
         return steps(schedule.num_steps) + last_selection, steps(len(self.history))
@@ -109,8 +110,21 @@ class TeacherTrainer:
     @property
     def steps_in_reverse(self) -> int:
         """How many of the student steps of the training are reversed, if none is refused."""
+        students = self.schedule.num_steps * self.schedule.students_per_step
+        return students * self.teaching.recorded_steps
+
+    @property
+    def kept_steps(self) -> int:
+        """How many of the student steps of the training are of warm starts that were made before.
+
+        Those of the selection students, and of students that are taught again.
+        """
         schedule = self.schedule
-        return schedule.num_steps * schedule.students_per_step * self.teaching.budget.num_steps
+        selections = -(-schedule.num_steps // schedule.select_every)
+        students = schedule.num_steps * schedule.students_per_step
+        again = max(0, students - (schedule.num_students or students))
+        again += schedule.selection_students * selections
+        return again * self.teaching.budget.warm_start_steps
 
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns what θ sets, and attends to, at the begin, middle and end of the last student.
