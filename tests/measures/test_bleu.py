@@ -5,7 +5,7 @@ import tensorflow as tf
 from sacrebleu.metrics.bleu import BLEU
 
 from tf_l2t.data.vocabulary import EOS, PAD
-from tf_l2t.measures import corpus_bleu, sentence_bleu
+from tf_l2t.measures import corpus_bleu, prefix_bleu, sentence_bleu
 from tf_l2t.types import Sentences
 
 A, B, C, D, E, F = range(4, 10)
@@ -117,6 +117,37 @@ def test_a_row_that_is_no_sentence_has_none():
     np.testing.assert_array_equal(sentence_bleu(nothing, nothing), [0.0, 0.0])
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"smoothing": "add-k", "max_order": 2},
+        {"smoothing": "floor", "smoothing_value": 0.3, "effective_order": False},
+    ],
+    ids=str,
+)
+def test_that_of_a_prefix_is_that_of_the_sentence_that_it_is(settings):
+    references = sentences([r for _, r in PAIRS], 13)
+    found = prefix_bleu(sentences([h for h, _ in PAIRS], 14), references, **settings).numpy()
+    assert found.shape == (len(PAIRS), 14)
+    for r in range(14):
+        cut = sentences([h[: r + 1] for h, _ in PAIRS], 15)
+        want = sentence_bleu(cut, references, **settings)
+        np.testing.assert_allclose(found[:, r], want, rtol=1e-6)
+
+
+def test_prefixes_of_candidates_share_a_reference_whatever_the_padding_holds():
+    references = sentences([[A, B, C, D], [B, C, C]], 6)
+    proposed = [[A, B, C, D], [B, C, C], [A, D, C, B, B]]
+    flat = sentences(proposed * 2, 8, fill=A)
+    candidates = Sentences(tf.reshape(flat.ids, [2, 3, 8]), tf.reshape(flat.lengths, [2, 3]))
+    found = tf.function(prefix_bleu)(candidates, references).numpy()
+    for i, reference in enumerate(([A, B, C, D], [B, C, C])):
+        for k, words in enumerate(proposed):
+            want = [oracle(words[: r + 1], reference, effective_order=True) for r in range(8)]
+            np.testing.assert_allclose(found[i, k], want, atol=1e-6)
+
+
 def test_one_reference_for_the_candidates_of_an_example(float64):
     references = sentences([[A, B, C, D], [B, C, C]], 6)
     proposed = [[A, B, C, D], [B, C, C], [A, D, C, B, B]]
@@ -152,6 +183,8 @@ def test_shapes_that_are_not_known_beforehand():
 def test_arguments_that_make_no_sense(settings, message):
     with pytest.raises(ValueError, match=message):
         sentence_bleu(sentences([[A]], 3), sentences([[A]], 3), **settings)
+    with pytest.raises(ValueError, match=message.replace("sentence_bleu", "prefix_bleu")):
+        prefix_bleu(sentences([[A]], 3), sentences([[A]], 3), **settings)
 
 
 def test_more_references_than_hypotheses_are_refused():

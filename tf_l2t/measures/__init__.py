@@ -2,7 +2,7 @@
 
 from tf_l2t.measures.accuracy import accuracy
 from tf_l2t.measures.base import Measure
-from tf_l2t.measures.bleu import sentence_bleu
+from tf_l2t.measures.bleu import prefix_bleu, sentence_bleu
 from tf_l2t.measures.corpus_bleu import TOKENIZERS, CorpusBleu, corpus_bleu
 from tf_l2t.measures.cross_entropy import NegativeCrossEntropy
 from tf_l2t.measures.expected_accuracy import ExpectedAccuracy
@@ -21,5 +21,6 @@ __all__ = [
     "TranslationLogLikelihood",
     "accuracy",
     "corpus_bleu",
+    "prefix_bleu",
     "sentence_bleu",
 ]

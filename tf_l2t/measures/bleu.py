@@ -56,12 +56,81 @@ def sentence_bleu(
     Papineni et al. (ACL 2002), section 2.3; the smoothings are methods 1 (floor), 2 (add-k) and 3
     (exp) of Chen and Cherry (WMT 2014), as Post (WMT 2018) has them in sacreBLEU.
     """
-    whole_number("sentence_bleu", "max_order", max_order, 1)
-    one_of("sentence_bleu", "smoothing", smoothing, SMOOTHINGS)
+    return _bleu(
+        "sentence_bleu",
+        hypotheses,
+        references,
+        of_prefixes=False,
+        max_order=max_order,
+        smoothing=smoothing,
+        smoothing_value=smoothing_value,
+        effective_order=effective_order,
+    )
+
+
+def prefix_bleu(
+    hypotheses: Sentences,
+    references: Sentences,
+    *,
+    max_order: int = 4,
+    smoothing: str = "exp",
+    smoothing_value: float | None = None,
+    effective_order: bool = True,
+) -> tf.Tensor:
+    """Returns the sentence BLEU of every prefix of every hypothesis. It has no derivative.
+
+        at position r: BLEU of the words h_0, …, h_r
+
+    From the end of a sentence on, padding included, it is that of the whole sentence. It costs
+    about what `sentence_bleu` costs, since the k-th occurrence of an n-gram matches or not whatever
+    follows it.
+
+    Args:
+        hypotheses, references, max_order, smoothing, smoothing_value, effective_order: those of
+            `sentence_bleu`.
+
+    Returns:
+        [..., length] of the hypotheses, in [0, 1], in Keras' floatx.
+
+    Raises:
+        ValueError: for an argument that makes no sense.
+
+    Example:
+        >>> reference = Sentences(tf.constant([[5, 6, EOS]]), tf.constant([3]))
+        >>> prefix_bleu(reference, reference)  # [[exp(-1), 1.0, 1.0]]
+
+    Its increments are the rewards of Bahdanau et al. (ICLR 2017), section 3.
+    """
+    return _bleu(
+        "prefix_bleu",
+        hypotheses,
+        references,
+        of_prefixes=True,
+        max_order=max_order,
+        smoothing=smoothing,
+        smoothing_value=smoothing_value,
+        effective_order=effective_order,
+    )
+
+
+def _bleu(
+    owner: str,
+    hypotheses: Sentences,
+    references: Sentences,
+    *,
+    of_prefixes: bool,
+    max_order: int,
+    smoothing: str,
+    smoothing_value: float | None,
+    effective_order: bool,
+) -> tf.Tensor:
+    """Returns the BLEU of every hypothesis, [...], or of all its prefixes, [..., length]."""
+    whole_number(owner, "max_order", max_order, 1)
+    one_of(owner, "smoothing", smoothing, SMOOTHINGS)
     missing = hypotheses.ids.shape.rank - references.ids.shape.rank
     if missing < 0:
         raise ValueError(
-            f"sentence_bleu: references must not have more dimensions than hypotheses, got "
+            f"{owner}: references must not have more dimensions than hypotheses, got "
             f"{references.ids.shape} for {hypotheses.ids.shape}; give one reference an example."
         )
     for _ in range(missing):
@@ -69,16 +138,16 @@ def sentence_bleu(
             references.ids[..., tf.newaxis, :], references.lengths[..., tf.newaxis]
         )
     words, expected = _words(hypotheses), _words(references)
-    matches = _clipped_matches(
+    matches = _matches(
         tf.where(words, hypotheses.ids, -1), tf.where(expected, references.ids, -2), max_order
     )
     dtype = tf.as_dtype(keras.config.floatx())
-    length = tf.reduce_sum(tf.cast(words, dtype), axis=-1)
-    expected_length = tf.reduce_sum(tf.cast(expected, dtype), axis=-1)
+    total = tf.cumsum if of_prefixes else tf.reduce_sum
+    matches = total(tf.cast(matches, dtype), axis=-2)
+    length = total(tf.cast(words, dtype), axis=-1)
+    expected_length = tf.reduce_sum(tf.cast(expected, dtype), axis=-1, keepdims=of_prefixes)
     totals = tf.nn.relu(length[..., tf.newaxis] - tf.range(max_order, dtype=dtype))
-    log_precision, counted = _log_precisions(
-        tf.cast(matches, dtype), totals, smoothing, smoothing_value
-    )
+    log_precision, counted = _log_precisions(matches, totals, smoothing, smoothing_value)
     if effective_order:
         order = tf.reduce_sum(tf.cast(counted, dtype), axis=-1)
         log_precision = tf.where(counted, log_precision, tf.zeros_like(log_precision))
@@ -95,8 +164,8 @@ def _words(sentences: Sentences) -> tf.Tensor:
     return tf.logical_and(sentences.mask(tf.bool), sentences.ids != EOS)
 
 
-def _clipped_matches(hypotheses: tf.Tensor, references: tf.Tensor, max_order: int) -> tf.Tensor:
-    """Returns how many n-grams of each hypothesis the reference has, int32 [..., max_order].
+def _matches(hypotheses: tf.Tensor, references: tf.Tensor, max_order: int) -> tf.Tensor:
+    """Returns where an n-gram ends that the reference has, bool [..., length, max_order].
 
     The k-th occurrence of an n-gram in the hypothesis counts if the reference has k of it.
 
@@ -120,8 +189,15 @@ def _clipped_matches(hypotheses: tf.Tensor, references: tf.Tensor, max_order: in
         occurrence = tf.reduce_sum(tf.cast(same, tf.int32), axis=-1)
         available = tf.reduce_sum(tf.cast(found, tf.int32), axis=-1)
         matched = tf.logical_and(occurrence <= available, available > 0)
-        matches.append(tf.reduce_sum(tf.cast(matched, tf.int32), axis=-1))
+        matches.append(_at_last_word(matched, order))
     return tf.stack(matches, axis=-1)
+
+
+def _at_last_word(matched: tf.Tensor, order: int) -> tf.Tensor:
+    """Moves what is true of n-grams, n = order + 1, from their first word to their last."""
+    # No n-gram begins so late that it is moved beyond the end.
+    margin = [[0, 0]] * (matched.shape.rank - 1) + [[order, 0]]
+    return tf.pad(matched, margin)[..., : tf.shape(matched)[-1]]
 
 
 def _next(pairs: tf.Tensor) -> tf.Tensor:
