@@ -89,7 +89,7 @@ class TranslationOutputs(NamedTuple):
 
 
 class StudentState(NamedTuple):
-    """Everything that one training step reads and writes: z = (weights, slots, variables)."""
+    """Everything that one training step reads and writes: z = (ω, slots, variables, loss state)."""
 
     weights: list[tf.Tensor]
     """Trainable weights ω."""
@@ -97,3 +97,5 @@ class StudentState(NamedTuple):
     """Slots of the update rule, such as velocities; () where it has none."""
     variables: list[tf.Tensor]
     """Non-trainable variables, such as moving statistics of batch norm."""
+    loss_state: tuple[Nest, ...] = ()
+    """Variables of the loss itself, such as a critic; () where it has none."""

@@ -60,7 +60,7 @@ class OuterGradient:
         """Returns the value, and λ_T: one tensor for each of `floating(state)`."""
         with without_memory_optimizer():
             result = self._compiled(state.weights, state.variables, *context)
-        return _with_slots(state, *result)
+        return _of_whole_state(state, *result)
 
     def of_each(
         self, states: Sequence[StudentState], *contexts: Each
@@ -73,7 +73,7 @@ class OuterGradient:
                 Each(state.variables for state in states),
                 *contexts,
             )
-        return [_with_slots(s, *result) for s, result in zip(states, results, strict=True)]
+        return [_of_whole_state(s, *result) for s, result in zip(states, results, strict=True)]
 
     def _sum(
         self, weights: list[tf.Tensor], variables: list[tf.Tensor], *context: Nest
@@ -129,12 +129,12 @@ class OuterGradient:
         return value, [tf.convert_to_tensor(gradient) for gradient in gradients]
 
 
-def _with_slots(
+def _of_whole_state(
     state: StudentState, value: tf.Tensor, gradients: list[tf.Tensor]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    slots = [tf.zeros_like(slot) for slot in floating(state.slots)]
+    zeros = lambda nest: [tf.zeros_like(tensor) for tensor in floating(nest)]
     weights, variables = gradients[: len(state.weights)], gradients[len(state.weights) :]
-    return value, [*weights, *slots, *variables]
+    return value, [*weights, *zeros(state.slots), *variables, *zeros(state.loss_state)]
 
 
 def reverse(

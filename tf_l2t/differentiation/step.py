@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,9 +12,7 @@ from tf_l2t.differentiation.moments import exact_moments
 from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.types import Nest, StudentState
 
-InnerLoss = Callable[
-    [list[tf.Tensor], list[tf.Tensor], Nest, Nest], tuple[tf.Tensor, list[tf.Tensor]]
-]
+InnerLoss = Callable[..., tuple[Any, ...]]
 BatchFn = Callable[[tf.Tensor, Nest], Nest]
 
 
@@ -31,7 +30,8 @@ class TrainingStep:
     product in one pass (L2T-DLF, equations (4) and (5), with the slots that these leave out).
 
     Attributes:
-        inner_loss: (weights, variables, coefficients, batch) -> (scalar loss, new variables).
+        inner_loss: (weights, variables, coefficients, batch, *loss state) -> (scalar loss, new
+            variables, *new loss state).
         batch_fn: (t, context) -> batch; t is an int32 scalar and the context what the caller
             gave for the segment that t lies in. A function of these alone, so that it replays.
         update_rule: how the gradient changes the weights.
@@ -48,18 +48,24 @@ class TrainingStep:
         batch = self.batch_fn(t, context)
         with exact_moments(), tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.weights)
-            loss, variables = self.inner_loss(state.weights, state.variables, coefficients, batch)
+            loss, variables, *loss_state = self.inner_loss(
+                state.weights, state.variables, coefficients, batch, *state.loss_state
+            )
         gradients = tape.gradient(
             loss, state.weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
         weights, slots = self.update_rule.apply(state.weights, gradients, state.slots, t)
-        return StudentState(weights, slots, variables), loss
+        return StudentState(weights, slots, variables, tuple(loss_state)), loss
 
     def initial_state(
-        self, weights: list[tf.Tensor], variables: list[tf.Tensor] | None = None
+        self,
+        weights: list[tf.Tensor],
+        variables: list[tf.Tensor] | None = None,
+        loss_state: Sequence[Nest] = (),
     ) -> StudentState:
         """Returns the state before the first step."""
-        return StudentState(list(weights), self.update_rule.init(weights), list(variables or []))
+        slots = self.update_rule.init(weights)
+        return StudentState(list(weights), slots, list(variables or []), tuple(loss_state))
 
     def saved(self, state: StudentState) -> StudentState:
         """Returns what `vjp` reads of a state: no slots where the rule is linear in them."""

@@ -15,7 +15,10 @@ class Loss(abc.ABC):
     """A loss of a student's outputs, one value an example.
 
     A *fixed* loss is given its coefficients by `schedule`, from the step alone; a *taught* loss
-    is given them by a teacher, and `coefficient_shapes` says which it needs.
+    is given them by a teacher, and `coefficient_shapes` says which it needs. A loss that learns
+    something itself, such as a critic, has a *state*: it is a part of the student's, z_t, so that it
+    is stored, replayed and differentiated with it. `initial_state` says what it is at first, and
+    `advance` takes it one step further and makes coefficients of it.
 
     Attributes:
         formula: the equation, as a reader of an exported teacher needs it.
@@ -33,7 +36,8 @@ class Loss(abc.ABC):
             outputs: what the student returned for the batch: `Outputs` of a classifier,
                 `TranslationOutputs` of one that translates.
             targets: class indices, int32 [batch], or `TranslationTargets`.
-            coefficients: what `schedule` returns or, for a taught loss, what a teacher returns.
+            coefficients: what `schedule` returns or, for a taught loss, what a teacher returns;
+                of a loss with a state what `advance` made of them.
         """
 
     def schedule(self, step: tf.Tensor) -> Nest:
@@ -45,6 +49,33 @@ class Loss(abc.ABC):
         """Returns the shape of each coefficient that a teacher must set; {} for a fixed loss."""
         del num_classes
         return {}
+
+    def initial_state(self, num_classes: int, seed: int) -> tuple[Nest, ...]:
+        """Returns the loss's own variables before a student's first step; () if it has none.
+
+        Args:
+            num_classes: classes, or words of the target vocabulary.
+            seed: of the student; the state is a function of these two.
+        """
+        del num_classes, seed
+        return ()
+
+    def advance(
+        self, state: tuple[Nest, ...], outputs: Nest, targets: Nest, coefficients: Nest
+    ) -> tuple[Nest, tuple[Nest, ...]]:
+        """Returns the coefficients at a step, with those that the state adds, and the next state.
+
+        Args:
+            state: what `initial_state` or the step before returned.
+            outputs: as for the loss itself, of the whole batch.
+            targets: as for the loss itself.
+            coefficients: what `schedule` or a teacher returned.
+
+        Returns:
+            The coefficients for the loss itself, and the state in its old structure.
+        """
+        del outputs, targets
+        return coefficients, state
 
     def arguments(self) -> dict[str, Any]:
         """Returns what the constructor was given, as JSON can hold it.

@@ -41,10 +41,10 @@ def sentence_log_probabilities(logits: tf.Tensor, sentences: Sentences) -> tf.Te
     return tf.reduce_sum(of_words * sentences.mask(logits.dtype), axis=-1)
 
 
-def candidate_log_probabilities(
+def proposed(
     owner: str, outputs: TranslationOutputs, targets: TranslationTargets
 ) -> tuple[tf.Tensor, Candidates]:
-    """Returns log p(u|x) of each candidate, [batch, candidates], and the candidates.
+    """Returns the logits of the candidates' words, and the candidates.
 
     Args:
         owner: who asks, for the message.
@@ -60,11 +60,18 @@ def candidate_log_probabilities(
             f"{owner}: {missing} is missing; give batches of as many candidates as "
             "num_candidates says, and a student that is given them."
         )
-    candidates = targets.candidates
-    return (
-        sentence_log_probabilities(outputs.candidate_logits, candidates.sentences),
-        candidates,
-    )
+    return outputs.candidate_logits, targets.candidates
+
+
+def candidate_log_probabilities(
+    owner: str, outputs: TranslationOutputs, targets: TranslationTargets
+) -> tuple[tf.Tensor, Candidates]:
+    """Returns log p(u|x) of each candidate, [batch, candidates], and the candidates.
+
+    Args and Raises are those of `proposed`.
+    """
+    logits, candidates = proposed(owner, outputs, targets)
+    return sentence_log_probabilities(logits, candidates.sentences), candidates
 
 
 def scored_candidates(

@@ -125,15 +125,8 @@ class TranslationStudent(HeldWeights):
             logits = model.decode(encoded, inputs.target, training)
             if inputs.candidates is None:
                 return TranslationOutputs(logits)
-            ids, lengths = inputs.candidates
-            batch, number, length = tf.unstack(tf.shape(ids))
-            repeated = tf.nest.map_structure(lambda each: tf.repeat(each, number, 0), encoded)
-            flat = Sentences(
-                tf.reshape(ids, [batch * number, length]), tf.reshape(lengths, [batch * number])
-            )
-            of_candidates = model.decode(repeated, flat, training)
-            shape = [batch, number, length, of_candidates.shape[-1]]
-            return TranslationOutputs(logits, tf.reshape(of_candidates, shape))
+            candidate_logits = decode_candidates(model, encoded, inputs.candidates, training)
+            return TranslationOutputs(logits, candidate_logits)
 
         return self._run(call, weights, variables, seed)
 
@@ -161,6 +154,30 @@ class TranslationStudent(HeldWeights):
             lambda model: model.step(ids, state, memory, position), weights, variables, None
         )
         return outputs
+
+
+def decode_candidates(
+    model: Translator, encoded: Nest, candidates: Sentences, training: bool = False
+) -> tf.Tensor:
+    """Returns what `decode` says of several targets of each sentence that was encoded once.
+
+    Args:
+        model: the translator.
+        encoded: what its `encode` returned, [batch, ...].
+        candidates: the targets, ids [batch, candidates, length].
+        training: whether dropout is on.
+
+    Returns:
+        [batch, candidates, length, words].
+    """
+    ids, lengths = candidates
+    batch, number, length = tf.unstack(tf.shape(ids))
+    repeated = tf.nest.map_structure(lambda each: tf.repeat(each, number, 0), encoded)
+    flat = Sentences(
+        tf.reshape(ids, [batch * number, length]), tf.reshape(lengths, [batch * number])
+    )
+    logits = model.decode(repeated, flat, training)
+    return tf.reshape(logits, [batch, number, length, logits.shape[-1]])
 
 
 def shifted_right(target: Sentences) -> tf.Tensor:

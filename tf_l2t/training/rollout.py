@@ -23,6 +23,7 @@ from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import state_vector
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.lesson import Lesson, TaughtBatch
+from tf_l2t.training.splitting import check_splitting
 from tf_l2t.training.warm_start import Warmed, WarmStart
 from tf_l2t.types import Nest, StudentState
 
@@ -41,7 +42,7 @@ class Teaching:
         storage, truncate, jit_compile: see `Engine`.
 
     Raises:
-        ValueError: if batches are to be split into more parts than they have examples.
+        ValueError: if batches are to be split that cannot be.
     """
 
     def __init__(
@@ -62,16 +63,7 @@ class Teaching:
             task.check_jit_compile()
         self.replicas = replicas or Replicas()
         task = task.for_loss(loss)
-        if task.smallest_batch < self.replicas.num_parts:
-            raise ValueError(
-                f"batch_size={task.smallest_batch} cannot be split over {self.replicas.num_parts} "
-                "replicas; take larger batches, or Distribution.replicas = 'students'."
-            )
-        if jit_compile and self.replicas.num_parts > 1:
-            raise ValueError(
-                "jit_compile=True cannot split batches, since XLA compiles for one device; use "
-                "Distribution.replicas = 'students', or leave jit_compile off."
-            )
+        check_splitting(task, loss, self.replicas.num_parts, jit_compile)
         self.task = task
         self.budget = budget
         self.teacher = teacher
@@ -238,26 +230,34 @@ class Teaching:
 
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
-        state = self.engine.step.initial_state(*self.task.initial(seed=0))
+        state = self._initial_state(0, *self.task.initial(seed=0))
         context = self._context(Segment(0, 1), 0, state)
         if self.teacher is not None:
             context["observed"] = self.task.compiled_observe(
                 state.weights, state.variables, *self.task.own_split(0)
             )
         batch = self._batch(tf.constant(0), context)
-        self._local_loss(state.weights, state.variables, theta, batch)
+        self._local_loss(state.weights, state.variables, theta, batch, *state.loss_state)
 
     def _begin(self, seeds: Sequence[int], on_steps: Callable[[int], None] | None) -> list[Warmed]:
         """Returns the students of some seeds before the first step with this loss."""
         if self._warm_start is None:
-            initial = [self.task.initial(seed) for seed in seeds]
-            return [Warmed(self.engine.step.initial_state(*pair), 0.0) for pair in initial]
+            return [
+                Warmed(self._initial_state(seed, *self.task.initial(seed)), 0.0) for seed in seeds
+            ]
+        warmed = self._warm_start(seeds, on_steps)
         return [
             student._replace(
-                state=self.engine.step.initial_state(student.state.weights, student.state.variables)
+                state=self._initial_state(seed, student.state.weights, student.state.variables)
             )
-            for student in self._warm_start(seeds, on_steps)
+            for seed, student in zip(seeds, warmed, strict=True)
         ]
+
+    def _initial_state(
+        self, seed: int, weights: list[tf.Tensor], variables: list[tf.Tensor]
+    ) -> StudentState:
+        own = self._loss.initial_state(len(self.task.class_names), seed)
+        return self.engine.step.initial_state(weights, variables, own)
 
     def _pack(self, items: Sequence[Any]) -> Any:
         """Returns the items of all students as the engine takes them."""
@@ -325,13 +325,14 @@ class Teaching:
         variables: list[tf.Tensor],
         theta: list[tf.Tensor],
         batch: TaughtBatch,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        *loss_state: Nest,
+    ) -> tuple[Any, ...]:
         """Returns the mean loss of the batch, whose derivatives are those of the whole batch.
 
         With several workers the value is this worker's part of it.
         """
         if self.replicas.num_parts == 1:
-            return self._local_loss(weights, variables, theta, batch)
+            return self._local_loss(weights, variables, theta, batch, *loss_state)
         workers = self.replicas.workers
         copied = workers.copy_in([*weights, *theta, *floating(variables)])
         weights, rest = copied[: len(weights)], copied[len(weights) :]
@@ -347,7 +348,8 @@ class Teaching:
         variables: list[tf.Tensor],
         theta: list[tf.Tensor],
         batch: TaughtBatch,
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        *loss_state: Nest,
+    ) -> tuple[Any, ...]:
         if self.teacher is None:
             coefficients = self._loss.schedule(batch.t)
         else:
@@ -362,9 +364,12 @@ class Teaching:
                 outputs, updated, penalty = self.task.forward(
                     weights, variables, examples, training=True, seed=seed
                 )
+                coefficients, loss_state = self._loss.advance(
+                    loss_state, outputs, examples.targets, coefficients
+                )
                 losses = self._loss(outputs, examples.targets, coefficients)
             if num_parts == 1:
-                return tf.reduce_mean(losses) + penalty, updated
+                return tf.reduce_mean(losses) + penalty, updated, *loss_state
             whole = tf.cast(self.task.whole_batch(examples), losses.dtype)
             found.append((tf.reduce_sum(losses) / whole + penalty / num_parts, updated))
         shares, updates = zip(*found, strict=True)
