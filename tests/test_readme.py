@@ -66,6 +66,7 @@ COMPONENTS = [
     students.transformer_translator,
     losses.DynamicForwardCorrection,
     losses.PerToken,
+    losses.ActorCritic,
     losses.MinimumRisk,
     losses.Reinforce,
     losses.SoftmaxMargin,

@@ -1,5 +1,6 @@
 """What a student minimises: fixed losses, and the losses that a teacher shapes."""
 
+from tf_l2t.losses.actor_critic import ActorCritic
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy, LabelSmoothing
 from tf_l2t.losses.dynamic_bilinear import DynamicBilinear
@@ -18,6 +19,7 @@ from tf_l2t.losses.softmax_margin import SoftmaxMargin
 __all__ = [
     "FIXED_LOSSES",
     "TAUGHT_LOSSES",
+    "ActorCritic",
     "CrossEntropy",
     "DynamicBilinear",
     "DynamicDiagonal",

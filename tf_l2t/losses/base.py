@@ -16,9 +16,9 @@ class Loss(abc.ABC):
 
     A *fixed* loss is given its coefficients by `schedule`, from the step alone; a *taught* loss
     is given them by a teacher, and `coefficient_shapes` says which it needs. A loss that learns
-    something itself, such as a critic, has a *state*: it is a part of the student's, z_t, so that it
-    is stored, replayed and differentiated with it. `initial_state` says what it is at first, and
-    `advance` takes it one step further and makes coefficients of it.
+    something itself, such as a critic, has a *state*: a part of the student's, z_t, so that it is
+    stored and replayed with it. `initial_state` says what it is at first, and `advance` takes it
+    one step further and makes coefficients of it.
 
     Attributes:
         formula: the equation, as a reader of an exported teacher needs it.

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_l2t.checks import positive
 from tf_l2t.losses.sequence_loss import SequenceLoss
 from tf_l2t.measures.candidates import candidate_weights, scored_candidates
-from tf_l2t.types import TranslationOutputs, TranslationTargets
+from tf_l2t.types import Nest, TranslationOutputs, TranslationTargets
 
 
 @gin.register(module="tf_l2t")
@@ -66,8 +66,11 @@ class MinimumRisk(SequenceLoss):
         self.include_reference = include_reference
         self.normalize_length = normalize_length
 
-    def of_candidates(self, outputs: TranslationOutputs, targets: TranslationTargets) -> tf.Tensor:
+    def of_candidates(
+        self, outputs: TranslationOutputs, targets: TranslationTargets, coefficients: Nest
+    ) -> tf.Tensor:
         """Returns the risk of every example, [batch], in [0, 1]."""
+        del coefficients
         proposed = scored_candidates(
             "MinimumRisk",
             outputs,

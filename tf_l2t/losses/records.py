@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tf_l2t.losses.actor_critic import ActorCritic
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.cross_entropy import CrossEntropy, LabelSmoothing
 from tf_l2t.losses.dynamic_bilinear import DynamicBilinear
@@ -28,6 +29,7 @@ TAUGHT_LOSSES: dict[str, type[Loss]] = {
 FIXED_LOSSES: dict[str, type[Loss]] = {
     loss.__name__: loss
     for loss in (
+        ActorCritic,
         CrossEntropy,
         ForwardCorrection,
         GeneralizedCrossEntropy,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_l2t.checks import one_of
 from tf_l2t.losses.sequence_loss import SequenceLoss
 from tf_l2t.measures.candidates import scored_candidates
-from tf_l2t.types import TranslationOutputs, TranslationTargets
+from tf_l2t.types import Nest, TranslationOutputs, TranslationTargets
 
 
 @gin.register(module="tf_l2t")
@@ -65,8 +65,11 @@ class Reinforce(SequenceLoss):
             label_smoothing=label_smoothing,
         )
 
-    def of_candidates(self, outputs: TranslationOutputs, targets: TranslationTargets) -> tf.Tensor:
+    def of_candidates(
+        self, outputs: TranslationOutputs, targets: TranslationTargets, coefficients: Nest
+    ) -> tf.Tensor:
         """Returns the surrogate of every example, [batch]."""
+        del coefficients
         samples = scored_candidates(
             "Reinforce", outputs, targets, include_reference=False, distinct=False
         )

@@ -44,18 +44,20 @@ class SequenceLoss(Loss):
         self._of_words = PerToken(LabelSmoothing(epsilon=self.label_smoothing))
 
     @abc.abstractmethod
-    def of_candidates(self, outputs: TranslationOutputs, targets: TranslationTargets) -> tf.Tensor:
+    def of_candidates(
+        self, outputs: TranslationOutputs, targets: TranslationTargets, coefficients: Nest
+    ) -> tf.Tensor:
         """Returns l_sequence of every example, [batch]; 0 where there are no candidates."""
 
     def __call__(
         self, outputs: TranslationOutputs, targets: TranslationTargets, coefficients: Nest
     ) -> tf.Tensor:
-        """Returns the loss of every example, [batch]; reads no coefficients.
+        """Returns the loss of every example, [batch].
 
         Raises:
             ValueError: if there are no candidates.
         """
-        of_candidates = self.of_candidates(outputs, targets)
+        of_candidates = self.of_candidates(outputs, targets, coefficients)
         if not self.token_weight:
             return of_candidates
         of_words = self._of_words(outputs, targets, coefficients)

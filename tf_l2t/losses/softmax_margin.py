@@ -9,7 +9,7 @@ from tf_l2t.checks import positive
 from tf_l2t.losses.sequence_loss import SequenceLoss
 from tf_l2t.measures.candidates import among_candidates, scored_candidates
 from tf_l2t.measures.log_probabilities import of_targets
-from tf_l2t.types import TranslationOutputs, TranslationTargets
+from tf_l2t.types import Nest, TranslationOutputs, TranslationTargets
 
 
 @gin.register(module="tf_l2t")
@@ -68,8 +68,11 @@ class SoftmaxMargin(SequenceLoss):
         )
         self.include_reference = include_reference
 
-    def of_candidates(self, outputs: TranslationOutputs, targets: TranslationTargets) -> tf.Tensor:
+    def of_candidates(
+        self, outputs: TranslationOutputs, targets: TranslationTargets, coefficients: Nest
+    ) -> tf.Tensor:
         """Returns the loss of every example, [batch], ≥ 0."""
+        del coefficients
         proposed = scored_candidates(
             "SoftmaxMargin",
             outputs,
