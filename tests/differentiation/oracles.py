@@ -22,7 +22,7 @@ ZERO = tf.UnconnectedGradients.ZERO
 class Problem:
     """A training with coefficients in its loss, and the outer loss at its end."""
 
-    inner_loss: Callable  # (weights, variables, coefficients, batch) -> (scalar, variables)
+    inner_loss: Callable  # what `TrainingStep` takes
     outer_loss: Callable  # (weights, variables) -> scalar
     batch_fn: Callable  # t -> batch
     update_rule: UpdateRule
@@ -30,6 +30,7 @@ class Problem:
     weights: list[tf.Tensor]
     coefficients: Nest
     variables: Sequence[tf.Tensor] = ()
+    loss_state: Sequence[Nest] = ()
 
 
 class Hypergradient(NamedTuple):
@@ -42,7 +43,7 @@ def full_unroll(problem: Problem, truncate: int | None = None) -> Hypergradient:
     """One tape around all steps; where truncated nothing flows back beyond the last so many."""
     first = 0 if truncate is None else max(0, problem.num_steps - truncate)
     weights, variables = problem.weights, list(problem.variables)
-    slots, initial = problem.update_rule.init(weights), []
+    slots, initial, own = problem.update_rule.init(weights), [], tuple(problem.loss_state)
     with tf.GradientTape() as tape:
         tape.watch(problem.coefficients)
         for t in range(problem.num_steps):
@@ -50,12 +51,12 @@ def full_unroll(problem: Problem, truncate: int | None = None) -> Hypergradient:
             if t < first:
                 coefficients = tf.nest.map_structure(tf.stop_gradient, coefficients)
             if t == first:
-                state = (weights, slots, variables)
-                weights, slots, variables = tf.nest.map_structure(tf.stop_gradient, state)
+                state = (weights, slots, variables, own)
+                weights, slots, variables, own = tf.nest.map_structure(tf.stop_gradient, state)
                 initial = weights
                 tape.watch(initial)
-            weights, slots, variables = _one_step(
-                problem, weights, slots, variables, coefficients, tf.constant(t)
+            weights, slots, variables, *own = _one_step(
+                problem, weights, slots, variables, coefficients, tf.constant(t), *own
             )
         value = problem.outer_loss(weights, variables)
     sources = [*tf.nest.flatten(problem.coefficients), *initial]
@@ -71,21 +72,25 @@ def trainer(problem: Problem) -> Callable[[Nest, list[tf.Tensor]], float]:
 
     def train(coefficients: Nest, weights: list[tf.Tensor]) -> float:
         slots, variables = problem.update_rule.init(weights), list(problem.variables)
+        own = problem.loss_state
         for t in range(problem.num_steps):
             t = tf.constant(t)
-            weights, slots, variables = one_step(weights, slots, variables, coefficients, t)
+            weights, slots, variables, *own = one_step(
+                weights, slots, variables, coefficients, t, *own
+            )
         return float(problem.outer_loss(weights, variables))
 
     return train
 
 
-def _one_step(problem, weights, slots, variables, coefficients, t):
+def _one_step(problem, weights, slots, variables, coefficients, t, *own):
     with exact_moments(), tf.GradientTape() as tape:
         tape.watch(weights)
-        loss, variables = problem.inner_loss(weights, variables, coefficients, problem.batch_fn(t))
+        batch = problem.batch_fn(t)
+        loss, variables, *own = problem.inner_loss(weights, variables, coefficients, batch, *own)
     gradients = tape.gradient(loss, weights, unconnected_gradients=ZERO)
     weights, slots = problem.update_rule.apply(weights, gradients, slots, t)
-    return weights, slots, variables
+    return weights, slots, variables, *own
 
 
 def central_differences(
@@ -148,7 +153,9 @@ class WithEngine:
             self._step, storage=storage, segment_length=segment_length, truncate=truncate
         )
         engine.segments = self._segments
-        state = self._step.initial_state(problem.weights, list(problem.variables))
+        state = self._step.initial_state(
+            problem.weights, list(problem.variables), problem.loss_state
+        )
         rollout = engine.roll_out(state, problem.coefficients, problem.num_steps)
         value, adjoint = self._outer(rollout.state)
         result = engine.reverse(rollout, problem.coefficients, adjoint)

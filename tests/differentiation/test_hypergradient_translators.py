@@ -8,9 +8,13 @@ import tensorflow as tf
 from oracles import Problem, WithEngine, full_unroll
 
 from tf_l2t.data.vocabulary import EOS, PAD
-from tf_l2t.differentiation import SGD, Adam, UpdateRule
+from tf_l2t.differentiation import SGD, Adam, Engine, UpdateRule
+from tf_l2t.differentiation.step import TrainingStep
+from tf_l2t.losses import ActorCritic
+from tf_l2t.losses.critic import CriticState
 from tf_l2t.students import TranslationStudent, lstm_translator, transformer_translator
-from tf_l2t.types import Sentences, TranslationInputs
+from tf_l2t.tasks.proposals import judged
+from tf_l2t.types import Sentences, TranslationInputs, TranslationTargets
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -35,11 +39,15 @@ def trimmed(batches: Sentences, t: tf.Tensor) -> Sentences:
     return Sentences(batches.ids[t][:, : tf.reduce_max(lengths)], lengths)
 
 
-def taught(build, rule: UpdateRule) -> Problem:
-    """Trains a student with a coefficient for each word of the target's vocabulary."""
+def taught(build, rule: UpdateRule, actor_critic: ActorCritic | None = None) -> Problem:
+    """Trains a student with a coefficient for each word of the target's vocabulary.
+
+    With another loss beside that one, of which the coefficients also set how much of it there is.
+    """
     student = TranslationStudent(build, WORDS, WORDS)
     weights, variables = student.initial(0)
     source, target = sentences(SOURCE_LENGTHS, 1), sentences(TARGET_LENGTHS, 2)
+    proposed = sentences(TARGET_LENGTHS[::-1], 4)
     phi = 1 + 0.3 * np.random.default_rng(3).standard_normal(WORDS)
 
     def loss(outputs, words: Sentences, scale: tf.Tensor) -> tf.Tensor:
@@ -48,12 +56,25 @@ def taught(build, rule: UpdateRule) -> Problem:
         shaped = tf.sigmoid(-log_p * tf.gather(scale, words.ids)) * mask
         return tf.reduce_sum(shaped) / tf.reduce_sum(mask)
 
-    def inner_loss(weights, variables, coefficients, batch):
+    def of_candidates(outputs, inputs, coefficients, critic):
+        targets = TranslationTargets(
+            inputs.target, tf.constant(3.0, tf.float64), judged(inputs.candidates, inputs.target)
+        )
+        given, critic = actor_critic.advance(critic, outputs, targets, {})
+        return coefficients["phi"][0] * tf.reduce_mean(
+            actor_critic(outputs, targets, given)
+        ), critic
+
+    def inner_loss(weights, variables, coefficients, batch, *critic):
         t, inputs = batch
         outputs, variables, penalty = student(
             weights, variables, inputs, training=True, seed=tf.stack([5, t])
         )
-        return loss(outputs, inputs.target, coefficients["phi"]) + penalty, variables
+        total = loss(outputs, inputs.target, coefficients["phi"]) + penalty
+        if actor_critic is not None:
+            more, critic = of_candidates(outputs, inputs, coefficients, critic)
+            total += more
+        return total, variables, *critic
 
     def outer_loss(weights, variables):
         inputs = TranslationInputs(
@@ -62,15 +83,23 @@ def taught(build, rule: UpdateRule) -> Problem:
         outputs, _, _ = student(weights, variables, inputs, training=False)
         return loss(outputs, inputs.target, tf.ones([WORDS], tf.float64))
 
+    def batch_fn(t):
+        inputs = TranslationInputs(trimmed(source, t), trimmed(target, t))
+        if actor_critic is not None:
+            two = tf.nest.map_structure(lambda *each: tf.stack(each, 2), proposed, target)
+            inputs = inputs._replace(candidates=tf.nest.map_structure(lambda all: all[t], two))
+        return t, inputs
+
     return Problem(
         inner_loss,
         outer_loss,
-        lambda t: (t, TranslationInputs(trimmed(source, t), trimmed(target, t))),
+        batch_fn,
         rule,
         STEPS,
         weights,
         {"phi": tf.constant(phi)},
         variables,
+        actor_critic.initial_state(WORDS, seed=0) if actor_critic else (),
     )
 
 
@@ -78,8 +107,22 @@ lstm = functools.partial(lstm_translator, embedding=4, units=4, dropout=0.25)
 transformer = functools.partial(
     transformer_translator, layers=1, width=8, hidden=8, heads=2, dropout=0.25
 )
+
+
+def hasty_critic() -> ActorCritic:
+    """Learns fast, so that its values are other ones at every step."""
+    return ActorCritic(
+        critic_steps=1,
+        critic_learning_rate=0.1,
+        critic_embedding=3,
+        critic_units=3,
+        target_rate=0.5,
+    )
+
+
 CASES = {
     "lstm": lambda: taught(lstm, Adam(0.0625, epsilon=1e-2)),
+    "actor-critic": lambda: taught(lstm, SGD(0.5, momentum=0.5), hasty_critic()),
     "transformer": lambda: taught(transformer, SGD(0.5, momentum=0.5)),
 }
 
@@ -94,3 +137,24 @@ def test_it_is_that_of_the_full_unroll(make):
     assert float(tf.reduce_max(tf.abs(want.gradients["phi"]))) > 1e-6
     for one, other in zip(tf.nest.flatten(got), tf.nest.flatten(want), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10 * largest)
+
+
+def test_a_state_of_the_loss_is_taken_along_and_changes_the_student():
+    """The weights after a training are those of the full unroll, whose critic learns too."""
+    problem = CASES["actor-critic"]()
+    engine = Engine(TrainingStep(problem.inner_loss, lambda t, _: problem.batch_fn(t), SGD(0.5)))
+    state = engine.step.initial_state(problem.weights, list(problem.variables), problem.loss_state)
+    after = engine.roll_out(state, problem.coefficients, STEPS, record=False).state
+    critic, before = CriticState(*after.loss_state), CriticState(*problem.loss_state)
+    assert int(critic.steps) == STEPS
+    moved = zip(critic.weights, before.weights, critic.delayed, strict=True)
+    assert all(np.any(new != old) and np.any(slow != new) for new, old, slow in moved)
+
+    def frozen(*arguments):
+        loss, variables, *_ = problem.inner_loss(*arguments)
+        return loss, variables, *arguments[4:]
+
+    other = Engine(TrainingStep(frozen, lambda t, _: problem.batch_fn(t), SGD(0.5)))
+    still = other.roll_out(state, problem.coefficients, STEPS, record=False).state
+    pairs = zip(after.weights, still.weights, strict=True)
+    assert any(np.any(one != two) for one, two in pairs)
