@@ -16,6 +16,7 @@ import tf_l2t.losses
 from tf_l2t.losses import (
     FIXED_LOSSES,
     TAUGHT_LOSSES,
+    ActorCritic,
     CrossEntropy,
     DynamicBilinear,
     DynamicDiagonal,
@@ -33,7 +34,7 @@ from tf_l2t.losses import (
     loss_from_record,
     loss_record,
 )
-from tf_l2t.types import Outputs
+from tf_l2t.types import Outputs, TranslationTargets
 
 LOSSES = [
     CrossEntropy(),
@@ -58,6 +59,8 @@ TRANSLATION_LOSSES = [
     PerToken(LabelSmoothing(epsilon=0.2)),
     PerToken(DynamicBilinear(bias=True)),
     PerToken(DynamicDiagonal()),
+    ActorCritic(),
+    ActorCritic(num_candidates=1, critic_steps=0, token_weight=0.0, label_smoothing=0.1),
     MinimumRisk(),
     MinimumRisk(alpha=1.0, include_reference=False, normalize_length=True, token_weight=0.3),
     Reinforce(),
@@ -98,11 +101,21 @@ def score_of(loss: Loss) -> Score:
     return Score(function, coefficients)
 
 
+def values_of_some_critic(targets: TranslationTargets) -> tf.Tensor:
+    """Returns some value of every word after every prefix of the candidates."""
+    before = tf.cumsum(targets.candidates.sentences.ids, axis=-1, exclusive=True)
+    words = tf.range(CLASSES, dtype=tf.float64)
+    return tf.sin(words + tf.cast(before[..., tf.newaxis], tf.float64))
+
+
 def translation_score_of(loss: Loss) -> TranslationScore:
     coefficients = coefficients_of(loss)
 
     def function(inputs, targets):
-        return loss(outputs_of(inputs), targets, {name: inputs[name] for name in coefficients})
+        given = {name: inputs[name] for name in coefficients}
+        if isinstance(loss, ActorCritic):
+            given["values"] = values_of_some_critic(targets)
+        return loss(outputs_of(inputs), targets, given)
 
     return TranslationScore(function, coefficients)
 
@@ -115,7 +128,8 @@ def name_of(value: object) -> str:
 
 
 def plain(loss: Loss) -> dict:
-    return {k: name_of(v) if isinstance(v, Loss) else v for k, v in vars(loss).items()}
+    given = {k: v for k, v in vars(loss).items() if k != "_critics"}  # networks that it has built
+    return {k: name_of(v) if isinstance(v, Loss) else v for k, v in given.items()}
 
 
 def test_every_loss_is_here():
@@ -149,6 +163,26 @@ def test_coefficients_come_from_a_schedule_or_from_a_teacher(loss):
     for coefficient in tf.nest.flatten(scheduled):
         assert coefficient.dtype.is_floating
         assert np.isfinite(coefficient)
+
+
+@pytest.mark.parametrize("loss", ALL, ids=name_of)
+def test_a_state_keeps_its_structure_and_no_state_costs_nothing(loss):
+    state = loss.initial_state(CLASSES, seed=1)
+    again = loss.initial_state(CLASSES, seed=1)
+    tf.nest.map_structure(np.testing.assert_array_equal, state, again)
+    if not state:
+        given = coefficients_of(loss)
+        assert loss.advance(state, None, None, given) == (given, state)
+        return
+    score = translation_score_of(loss)
+    inputs, targets = score.inputs(tf.float32), score.targets(score.batch)
+    advance = lambda: loss.advance(state, outputs_of(inputs), targets, {})
+    given, after = advance()
+    tf.nest.assert_same_structure(after, state)
+    for one, other in zip(tf.nest.flatten(after), tf.nest.flatten(state), strict=True):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+    tf.nest.map_structure(np.testing.assert_array_equal, advance(), (given, after))
+    assert loss(outputs_of(inputs), targets, given).shape == [score.batch]
 
 
 @pytest.mark.parametrize("loss", ALL, ids=name_of)

@@ -122,7 +122,7 @@ def hasty_critic() -> ActorCritic:
 
 CASES = {
     "lstm": lambda: taught(lstm, Adam(0.0625, epsilon=1e-2)),
-    "actor-critic": lambda: taught(lstm, SGD(0.5, momentum=0.5), hasty_critic()),
+    "actor-critic": lambda: taught(transformer, SGD(0.5, momentum=0.5), hasty_critic()),
     "transformer": lambda: taught(transformer, SGD(0.5, momentum=0.5)),
 }
 

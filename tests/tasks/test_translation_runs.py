@@ -1,10 +1,12 @@
 """Translation by command: its configurations build, and a run goes from text to text."""
 
 import gzip
+import itertools
 import json
 import pathlib
 
 import gin
+import numpy as np
 import pytest
 import tensorflow as tf
 from numbers_in_words import BagTranslator, pairs
@@ -48,6 +50,18 @@ cross_entropy/Row.learning_rates = (0.05,)
 minimum_risk/Row.learning_rates = (0.05,)
 MinimumRisk.num_candidates = 2
 Experiment.rows = [@cross_entropy/Row(), @minimum_risk/Row()]
+"""
+CRITIC = """
+NUM_STEPS = 8
+Budget.observe_every = 4
+Experiment.rows = [@cross_entropy/Row(), @actor_critic/Row()]
+Experiment.test_seeds = 1
+Experiment.search_seeds = 1
+actor_critic/Row.learning_rates = (0.05,)
+ActorCritic.num_candidates = 2
+ActorCritic.critic_steps = 2
+ActorCritic.critic_embedding = 3
+ActorCritic.critic_units = 3
 """
 
 
@@ -129,3 +143,20 @@ def test_from_text_to_text(command, train_command, text_gin, tmp_path, monkeypat
     assert {path.name for path in students.iterdir()} == {"student-0", "student-1"}
     (found,) = translate.load(students / "student-0")(["eins zwei"])
     assert set(found.split()) <= {"one", "two", "three", "<unk>"}
+
+
+def test_a_critic_is_compared(command, text_gin, tmp_path) -> None:
+    file = tmp_path / "numbers.gin"
+    file.write_text(RUN + text_gin + CRITIC)
+    first, second = (tmp_path / name for name in ("first", "second"))
+    for run in (first, second):
+        compared = command(compare, f"--gin_file={file}", f"--run_dir={run}")
+        assert compared.returncode == 0, compared.stderr
+    rows, again = (
+        json.loads((run / "results.json").read_text())["rows"] for run in (first, second)
+    )
+    assert set(rows) == {"cross entropy", "actor-critic"}
+    for row, student in itertools.product(rows, rows["actor-critic"]["students"]):
+        losses = [found[row]["students"][student]["training_loss"] for found in (rows, again)]
+        assert losses[0] == losses[1]
+        assert np.all(np.isfinite(losses[0]))

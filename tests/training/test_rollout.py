@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tf_l2t.differentiation import SGD
+from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
 from tf_l2t.teachers import fixed_teacher
 from tf_l2t.training.evaluate import train_and_score
@@ -113,6 +114,65 @@ def test_seconds_of_a_student_count_a_warm_start_that_was_kept(task) -> None:
     (warmed,) = warm([5])
     (student,) = train_and_score(teaching, [], [5], ["dev"])
     assert student["seconds"] > warmed.kept_seconds > 0
+
+
+class Fading(CrossEntropy):
+    """Cross entropy that counts its own steps, and is divided by that count."""
+
+    def initial_state(self, num_classes, seed):
+        return (tf.constant(1), {"scale": tf.constant(1.0)})
+
+    def advance(self, state, outputs, targets, coefficients):
+        count, own = state
+        after = (count + 1, {"scale": 1 / tf.cast(count + 1, tf.float32)})
+        return {**coefficients, **own}, after
+
+    def __call__(self, outputs, targets, coefficients):
+        return super().__call__(outputs, targets, {}) * coefficients["scale"]
+
+
+class Scheduled(Fading):
+    """The same from the step alone."""
+
+    def initial_state(self, num_classes, seed):
+        return ()
+
+    def advance(self, state, outputs, targets, coefficients):
+        return coefficients, state
+
+    def schedule(self, step):
+        return {"scale": 1 / tf.cast(step + 1, tf.float32)}
+
+
+def test_a_loss_may_have_a_state_of_its_own(task) -> None:
+    rule = SGD(learning_rate=0.5, momentum=0.9)
+    with_state, without = (
+        Teaching(task, loss, rule, Budget(9, observe_every=4)).roll_out([], 3)
+        for loss in (Fading(), Scheduled())
+    )
+    np.testing.assert_array_equal(weights_of(with_state), weights_of(without))
+    count, own = with_state.rollout.state.loss_state
+    assert int(count) == 10
+    assert float(own["scale"]) == pytest.approx(0.1)
+    assert without.rollout.state.loss_state == ()
+
+
+class TwoParts(Replicas):
+    """Two devices that share every batch."""
+
+    num_parts = 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "settings", "message"),
+    [
+        (Fading(), {}, r"loss=Fading learns from whole batches.* over 2 replicas; take Dist"),
+        (CrossEntropy(), {"jit_compile": True}, "jit_compile=True cannot split batches"),
+    ],
+)
+def test_batches_that_cannot_be_split_are_refused(task, loss, settings, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Teaching(task, loss, SGD(), Budget(9), replicas=TwoParts(), **settings)
 
 
 @pytest.mark.parametrize(
