@@ -228,7 +228,7 @@ def test_no_candidate_at_all_is_no_loss():
         ({"critic_units": 0}, "ActorCritic: critic_units must be at least 1, got 0"),
         ({"critic_embedding": 2.5}, "ActorCritic: critic_embedding must be a whole number"),
         ({"target_rate": 0.0}, r"ActorCritic: target_rate must be in \(0, 1\], got 0.0; 1 delays"),
-        ({"value_penalty": 1.5}, r"ActorCritic: value_penalty must be in \[0, 1\)"),
+        ({"value_penalty": -1.0}, r"ActorCritic: value_penalty must be in \[0, inf\), got -1.0; 0"),
         ({"token_weight": 1.0}, r"ActorCritic: token_weight must be in \[0, 1\)"),
     ],
 )

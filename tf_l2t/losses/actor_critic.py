@@ -5,7 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from tf_l2t.checks import part, positive, whole_number
+from tf_l2t.checks import positive, whole_number
 from tf_l2t.differentiation.update_rules import Adam
 from tf_l2t.losses.critic import Critic, CriticState, critic_error, rewards, targets_of_values
 from tf_l2t.losses.sequence_loss import SequenceLoss
@@ -35,10 +35,10 @@ class ActorCritic(SequenceLoss):
 
     In three points this is not the paper. Samples are of the student as it was at the start of the
     segment, without dropout, and that is the delayed actor (keep `Budget.observe_every` small); p
-    in q_t is that of the student at this step. The critic is trained beforehand, for
-    `critic_steps`, while the student goes on learning from cross entropy; only with token_weight 0
-    it stays as it is, as in the paper. And `Budget.warm_start_steps` of log likelihood, which the
-    paper begins with, are for the run to set.
+    in q_t is that of the student at this step, dropout included. While the critic is trained
+    beforehand, for `critic_steps`, the student goes on learning from w l_words; only with w = 0 it
+    stays as it is, as in the paper. And the training by log likelihood that the paper begins with
+    is for the run to set, as `Budget.warm_start_steps`.
 
     Args:
         num_candidates: K, how many samples it wants of each example.
@@ -47,8 +47,7 @@ class ActorCritic(SequenceLoss):
         critic_embedding: width of its embeddings.
         critic_units: width of its LSTMs, attention and readout.
         target_rate: γ, in (0, 1]; 0.001 in the authors' configurations, for longer trainings.
-        value_penalty: λ, which keeps values of words that were never tried near the others, in
-            [0, 1).
+        value_penalty: λ ≥ 0, which keeps values of words that were never tried near the others.
         token_weight: w of the words' cross entropy in (1 - w) l + w l_words.
         label_smoothing: of that cross entropy.
 
@@ -99,8 +98,11 @@ class ActorCritic(SequenceLoss):
             raise ValueError(
                 f"{owner}: target_rate must be in (0, 1], got {target_rate}; 1 delays nothing."
             )
-        self.target_rate = target_rate
-        self.value_penalty = part(owner, "value_penalty", value_penalty)
+        if not 0 <= value_penalty < float("inf"):
+            raise ValueError(
+                f"{owner}: value_penalty must be in [0, inf), got {value_penalty}; 0.001 is usual."
+            )
+        self.target_rate, self.value_penalty = target_rate, value_penalty
         self._critics: dict[int, Critic] = {}
 
     def initial_state(self, num_classes: int, seed: int) -> tuple[Nest, ...]:

@@ -113,7 +113,7 @@ def targets_of_values(
     Returns:
         [batch, candidates, length].
 
-    Bahdanau et al. (ICLR 2017), Algorithm 1, line 5.
+    Bahdanau et al. (ICLR 2017), Algorithm 1.
     """
     expected = tf.reduce_sum(probabilities * values, axis=-1) * mask
     return rewards + tf.pad(expected, [[0, 0], [0, 0], [0, 1]])[..., 1:]
@@ -135,7 +135,7 @@ def critic_error(
     Returns:
         A scalar, 0 where there is no word at all.
 
-    Bahdanau et al. (ICLR 2017), Algorithm 1, line 6, and the penalty C of section 3.
+    Bahdanau et al. (ICLR 2017), Algorithm 1, and the penalty C of section 3.
     """
     mask = sentences.mask(values.dtype)
     errors = tf.square(of_targets(values, sentences.ids) - wanted)
