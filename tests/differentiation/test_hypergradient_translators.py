@@ -140,7 +140,7 @@ def test_it_is_that_of_the_full_unroll(make):
 
 
 def test_a_state_of_the_loss_is_taken_along_and_changes_the_student():
-    """The weights after a training are those of the full unroll, whose critic learns too."""
+    """The critic learns at every step; put back each time, it makes the student end elsewhere."""
     problem = CASES["actor-critic"]()
     engine = Engine(TrainingStep(problem.inner_loss, lambda t, _: problem.batch_fn(t), SGD(0.5)))
     state = engine.step.initial_state(problem.weights, list(problem.variables), problem.loss_state)
