@@ -5,20 +5,22 @@
     tools/benchmark.py --student lenet --steps 8600 --storage memory,recompute --repeats 1 --json
     tools/benchmark.py --student lenet --lengths 100,1000,8600 --repeats 3
     tools/benchmark.py --student resnet --student_settings depth=20 --data cifar10 --batch 128
+    tools/benchmark.py --student lstm_translator --student_settings units=320,embedding=256
 
-A *teacher step* is the rollout of a student under a teacher (attention, bilinear loss), the
-gradient of the dev measure at its end, and the reverse pass. *Plain training* is the same number
-of steps on the same batches with cross entropy, nothing recorded; `keras.Model.fit` does it once
-more, called in the way that a short trial found fastest. Every update rule is SGD with momentum
-0.9, the data the MNIST digits of the package or those of --data. Table to stdout; with --json one
-JSON object to stdout, and the table to stderr.
+A *teacher step* is the rollout of a student under a teacher (attention; the bilinear loss or, for
+translation, a weight for every word), the gradient of the dev measure at its end, and the reverse
+pass. *Plain training* is the same number of steps on the same batches with cross entropy, nothing
+recorded; `keras.Model.fit` does it once more, called in the way that a short trial found fastest.
+The data are the MNIST digits of the package or those of --data, the sentences of --text or made-up
+ones. Of sentences `fit` gets the very batches, padded alike, and padding has no weight. Table to
+stdout; with --json one JSON object to stdout, and the table to stderr.
 
 What is timed. All is traced, compiled and run once before. The phases then take turns, each time
 with another one first, so that other work on the machine hits all alike: times are medians over
-the turns, a ratio is the median of the quotients of each turn. Every phase trains on an order of
-batches of its own, so that the cost of drawing it is in. Making a new student, which `fit` need
-not do either, is left out and reported apart. State features are measured once only, unless
---observe.
+the turns, a ratio is the median of the quotients of each turn. Every turn trains on an order of
+batches of its own, which each phase draws anew, so that the cost of it is in. Making a new
+student, which `fit` need not do either, is left out and reported apart. State features are
+measured once only, unless --observe.
 
 How peak memory is measured, and why in this order. The process that does it has loaded the data
 and run one teacher step of one or two segments, as long as the shapes of the long one ask for;
@@ -33,6 +35,7 @@ reason every one of several storage policies is measured in a new process.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import json
 import math
@@ -49,47 +52,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import benchmark_options
 import measuring
 import tensorflow as tf
+from benchmark_options import UPDATE_RULES
 from benchmark_report import PHASES, RATIOS, set_against_first, table
+from benchmark_tasks import BenchmarkTask, make_task
+from keras_fit import KerasFit
 
-from tf_l2t import SGD
-from tf_l2t.data import CropAndFlip, DatasetUnavailableError, split
+from tf_l2t.data import DatasetUnavailableError
 from tf_l2t.differentiation.hypergradient import RolloutResult
 from tf_l2t.differentiation.reverse import OuterGradient
-from tf_l2t.losses import CrossEntropy, DynamicBilinear
-from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.runtime.run_directory import versions
-from tf_l2t.tasks import Classification
-from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.rollout import Budget, Teaching
-from tf_l2t.types import StudentState
-
-_PLAIN_RATE = 0.05
-_TAUGHT_RATE = 1.0  # 4/c times as large for Φ = c·I with c = 0.2, where -σ has the slope c/4
-
-
-class BenchmarkTask(Classification):
-    """Classification without what is not to be timed; of the options and the student."""
-
-    def __init__(self, args: argparse.Namespace, build: Callable) -> None:
-        super().__init__(
-            benchmark_options.SOURCES[args.data](),
-            build,
-            ExpectedAccuracy(),
-            batch_size=args.batch,
-            dev_size=args.dev_examples,
-            split_seed=args.seed,
-            augmentation=CropAndFlip() if args.augment else None,
-        )
-        self._first = super().initial(args.seed)
-        self._refreshes = args.observe
-        self._observed_once = super().observe(StudentState(self._first[0], (), self._first[1]))
-
-    def initial(self, seed: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        del seed
-        return self._first
-
-    def observe(self, state: StudentState, *own_split: tf.Tensor) -> tf.Tensor:
-        return super().observe(state, *own_split) if self._refreshes else self._observed_once
 
 
 class TeacherStep:
@@ -102,11 +74,9 @@ class TeacherStep:
     """
 
     def __init__(self, task: BenchmarkTask, args: argparse.Namespace, num_steps: int) -> None:
-        loss = DynamicBilinear()
-        teacher = attention_teacher(
-            task.coefficient_shapes(loss), len(task.feature_names), seed=args.seed
-        )
-        self._teaching = make_teaching(task, loss, _TAUGHT_RATE, args, num_steps, teacher)
+        rate = UPDATE_RULES[args.update_rule].taught_rate
+        teacher = task.teacher(args.seed)
+        self._teaching = make_teaching(task, task.taught_loss, rate, args, num_steps, teacher)
         self._outer = OuterGradient(task.dev_loss, task.num_dev_chunks)
         self._theta = [tf.convert_to_tensor(v) for v in teacher.trainable_variables]
         self._truncate = args.truncate
@@ -156,7 +126,7 @@ def make_teaching(
     return Teaching(
         task,
         loss,
-        SGD(rate, momentum=0.9),
+        UPDATE_RULES[args.update_rule].rule(rate),
         Budget(num_steps, **length),
         teacher,
         storage=args.storage[0],
@@ -196,15 +166,16 @@ def measure(task: BenchmarkTask, first: TeacherStep, args: argparse.Namespace) -
     measuring.say(f"peak memory of a teacher step of {args.steps} steps")
     memory = measuring.peak_memory(first)
     measuring.say("tracing plain training, choosing how to call keras.Model.fit")
-    plainly = make_teaching(task, CrossEntropy(), _PLAIN_RATE, args, args.steps)
+    optimization = UPDATE_RULES[args.update_rule]
+    plainly = make_teaching(task, task.likelihood, optimization.plain_rate, args, args.steps)
     plain = lambda seed: measuring.wait(plainly.roll_out([], seed).rollout.state.weights)
     roll_out_briefly(plainly, [], args.truncate, record=False)
-    train = split(task.source, args.dev_examples, args.seed).train
     model = task.student.model_with(*task.initial(args.seed))
-    fit = measuring.KerasFit(model, train.images, train.labels, args.batch, args.steps, _PLAIN_RATE)
+    optimizer = functools.partial(optimization.keras_optimizer, optimization.plain_rate)
+    fit = KerasFit(model, task.fit_data(), optimizer, args.steps)
     turn: list[Callable[[int], dict[str, float]]] = [
         lambda seed: {"plain_training": measuring.seconds(lambda: plain(seed))},
-        lambda _: {"keras_fit": measuring.seconds(fit)},
+        lambda seed: {"keras_fit": measuring.seconds(lambda: fit(seed))},
         first,
     ]
     times: dict[str, list[float]] = {phase: [] for phase in PHASES}
@@ -212,15 +183,15 @@ def measure(task: BenchmarkTask, first: TeacherStep, args: argparse.Namespace) -
         measuring.say(f"repeat {repeat + 1} of {args.repeats}")
         gc.collect()
         for phases in turn:
-            # A seed of its own: nobody finds the permutations of the data ready.
-            seed = args.seed + len(turn) * repeat + turn.index(phases) + 1
-            for phase, took in phases(seed).items():
+            task.forget_batches()
+            for phase, took in phases(args.seed + 1 + repeat).items():
                 times[phase].append(took)
         turn.append(turn.pop(0))
     whole = args.steps * task.student.num_weights * 4
     beyond = memory["beyond_baseline_bytes"]
     return {
         "storage": args.storage[0],
+        "data": task.data(),
         "weights": task.student.num_weights,
         "seconds": {phase: measuring.spread(took) for phase, took in times.items()},
         "ratios": {
@@ -249,6 +220,7 @@ def measure_lengths(task: BenchmarkTask, args: argparse.Namespace) -> list[dict[
     for repeat in range(args.repeats if steps else 0):
         measuring.say(f"lengths, repeat {repeat + 1} of {args.repeats}")
         for length, step in steps.items():
+            task.forget_batches()
             times[length].append(step(args.seed + 1 + repeat)["teacher_step"])
     spreads = {length: measuring.spread(took) for length, took in times.items()}
     return [
@@ -303,8 +275,7 @@ def main(argv: Sequence[str]) -> int:
     else:
         measuring.say(f"storage {args.storage[0]}: tracing the teacher step")
         try:
-            build = benchmark_options.builder(args.student, args.jit_compile, args.student_settings)
-            task = BenchmarkTask(args, build)
+            task = make_task(args)
             teacher_step = TeacherStep(task, args, args.steps)
             teacher_step.warm_up()
         except (ValueError, TypeError, DatasetUnavailableError) as error:

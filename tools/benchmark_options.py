@@ -7,32 +7,68 @@ import ast
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from tf_l2t import students
+import keras
+from benchmark_text import add_text_options
+
+from tf_l2t import SGD, Adam, students
 from tf_l2t.data import embedded_mnist, tfds_images
 from tf_l2t.differentiation.trajectory import STORAGE_POLICIES
+from tf_l2t.differentiation.update_rules import UpdateRule
 
 SOURCES = {
     "mnist": embedded_mnist,
     "cifar10": functools.partial(tfds_images, "cifar10"),
     "cifar100": functools.partial(tfds_images, "cifar100"),
 }
+TEXT = "text"
 
 
-def builders() -> dict[str, Callable]:
-    """Returns the classifiers that `tf_l2t.students` exports, by name."""
+class Optimization(NamedTuple):
+    """An update rule, ours and that of Keras, both called with a learning rate."""
+
+    rule: Callable[[float], UpdateRule]
+    keras_optimizer: Callable[[float], keras.optimizers.Optimizer]
+    plain_rate: float
+    taught_rate: float
+
+
+UPDATE_RULES = {
+    # 4/c times as large for Φ = c·I with c = 0.2, where -σ has the slope c/4.
+    "sgd": Optimization(
+        functools.partial(SGD, momentum=0.9),
+        functools.partial(keras.optimizers.SGD, momentum=0.9),
+        plain_rate=0.05,
+        taught_rate=1.0,
+    ),
+    # It does not mind the factor.
+    "adam": Optimization(Adam, keras.optimizers.Adam, plain_rate=0.001, taught_rate=0.001),
+}
+
+
+def builders(argument: str = "input_shape") -> dict[str, Callable]:
+    """Returns the students that `tf_l2t.students` exports, by name: classifiers, or others.
+
+    Args:
+        argument: one that their functions have.
+    """
     found = {name: getattr(students, name) for name in students.__all__}
     return {
         name: build
         for name, build in found.items()
-        if inspect.isfunction(build) and "input_shape" in inspect.signature(build).parameters
+        if inspect.isfunction(build) and argument in inspect.signature(build).parameters
     }
+
+
+def translators() -> dict[str, Callable]:
+    """Returns the students that translate, by name."""
+    return builders("source_size")
 
 
 def builder(name: str, jit_compile: bool, student_settings: str = "") -> Callable:
     """Returns the student of a name, with the pooling that XLA differentiates right if need be."""
-    build = functools.partial(builders()[name], **settings(student_settings))
+    build = functools.partial((builders() | translators())[name], **settings(student_settings))
     if jit_compile and "xla_pooling" in inspect.signature(build).parameters:
         return functools.partial(build, xla_pooling=True)
     return build
@@ -68,17 +104,29 @@ def arguments(argv: Sequence[str], doc: str) -> argparse.Namespace:
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--student", default="lenet", help=f"one of {', '.join(builders())} (default lenet)")
+    names = [*builders(), *translators()]
+    add("--student", default="lenet", help=f"one of {', '.join(names)} (default lenet)")
     add(
         "--student_settings",
         default="",
         metavar="A=1,B=2",
         help="arguments of the student, such as depth=20",
     )
-    add("--data", choices=list(SOURCES), default="mnist", help="(default mnist)")
+    add(
+        "--data",
+        choices=[*SOURCES, TEXT],
+        help="(default mnist; text, which is all that they read, for students that translate)",
+    )
+    add_text_options(parser)
     add("--augment", action="store_true", help="crop and flip what our own loop trains on")
     add("--steps", type=positive, default=50, help="T, training steps of a student (default 50)")
     add("--batch", type=positive, default=64, help="examples of a training batch (default 64)")
+    add(
+        "--update_rule",
+        choices=list(UPDATE_RULES),
+        default="sgd",
+        help="SGD with momentum 0.9, or Adam (default sgd)",
+    )
     add(
         "--storage",
         action="extend",
@@ -103,8 +151,16 @@ def arguments(argv: Sequence[str], doc: str) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.storage = list(dict.fromkeys(args.storage or ["memory"]))
     args.lengths = list(dict.fromkeys(args.lengths))
-    if args.student not in builders():
-        parser.error(f"no student {args.student!r}; there are {', '.join(builders())}")
+    if args.student not in names:
+        parser.error(f"no student {args.student!r}; there are {', '.join(names)}")
+    translates = args.student in translators()
+    args.data = args.data or (TEXT if translates else "mnist")
+    if (args.data == TEXT) != translates:
+        fitting = TEXT if translates else f"one of {', '.join(SOURCES)}"
+        parser.error(f"--data {args.data} is not for {args.student}; give {fitting}")
+    for name in ("augment",) if translates else ("text", "vocabulary"):
+        if getattr(args, name):
+            parser.error(f"--{name} is not for {args.student}; leave it out")
     try:
         settings(args.student_settings)
     except ValueError as error:

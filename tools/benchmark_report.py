@@ -75,7 +75,8 @@ def table(result: dict[str, Any]) -> str:
         ]
     parts = [
         f"{settings['student']} ({runs[0]['weights']:,} weights), T = {settings['steps']}, batch "
-        f"{settings['batch']}; median (min..max) of {settings['repeats']}; {machine['cores']} "
+        f"{settings['batch']}, {settings['update_rule']}; {runs[0]['data']}; median (min..max) of "
+        f"{settings['repeats']}; {machine['cores']} "
         f"cores of {machine['cpu']}, load {number(machine['load'], 1)}",
         markdown(["", *(run["storage"] for run in runs)], rows),
         "\n".join(
