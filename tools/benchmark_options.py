@@ -142,7 +142,7 @@ def arguments(argv: Sequence[str], doc: str) -> argparse.Namespace:
     add("--observe", action="store_true", help="refresh the state features before each segment")
     add(
         "--lengths",
-        type=lambda text: [positive(each) for each in text.split(",")],
+        type=positives,
         default=[],
         help="also time teacher steps of these T, such as 100,1000,8600",
     )
@@ -150,7 +150,6 @@ def arguments(argv: Sequence[str], doc: str) -> argparse.Namespace:
     add("--json", action="store_true", help="JSON to stdout, the table to stderr")
     args = parser.parse_args(argv)
     args.storage = list(dict.fromkeys(args.storage or ["memory"]))
-    args.lengths = list(dict.fromkeys(args.lengths))
     if args.student not in names:
         parser.error(f"no student {args.student!r}; there are {', '.join(names)}")
     translates = args.student in translators()
@@ -176,6 +175,11 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"give a whole number from 1, not {text!r}")
     return value
+
+
+def positives(text: str) -> list[int]:
+    """Parses whole numbers from 1, with commas between them; each counts once."""
+    return list(dict.fromkeys(positive(each) for each in text.split(",")))
 
 
 def storages(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from tf_l2t.data.text_encoders import TextEncoder
 from tf_l2t.data.vocabularies import MakeVocabularies, subword_vocabularies
 from tf_l2t.data.vocabulary import SPECIAL
 
-_TRAINING_PAIRS, _TEST_PAIRS = 20_000, 1_000
+_TRAINING_PAIRS = 20_000
 # Those of Multi30k in 8,000 joint pieces, where the longest of 29,000 sentences has 56: the
 # logarithm of a length, and by how much that of its translation differs.
 _MEDIAN, _SPREAD, _SPREAD_OF_RATIO = 15, 0.33, 0.18
@@ -48,7 +48,11 @@ def vocabulary_sizes(text: str) -> list[int]:
 
 
 def text_and_vocabularies(
-    directory: str | None, sizes: Sequence[int] | None, dev_pairs: int, seed: int
+    directory: str | None,
+    sizes: Sequence[int] | None,
+    dev_pairs: int,
+    seed: int,
+    test_pairs: int = 1,
 ) -> tuple[ParallelText, MakeVocabularies]:
     """Returns sentence pairs, and what makes their vocabularies.
 
@@ -57,13 +61,15 @@ def text_and_vocabularies(
         sizes: of the vocabularies, as `vocabulary_sizes` parses them; 8,000 if None.
         dev_pairs: how many dev pairs are made up.
         seed: of what is made up.
+        test_pairs: how many test pairs are made up.
 
     Raises:
         ValueError: for files that cannot be read, or that have not so many dev pairs.
     """
     sizes = list(sizes or [8000])
     if directory is None:
-        return _made_up(sizes, dev_pairs, seed), functools.partial(_numbered_words, sizes)
+        made_up = _made_up(sizes, (_TRAINING_PAIRS, dev_pairs, test_pairs), seed)
+        return made_up, functools.partial(_numbered_words, sizes)
     text = multi30k(directory)
     if dev_pairs > len(text.dev.source):
         raise ValueError(
@@ -73,9 +79,8 @@ def text_and_vocabularies(
     return text, functools.partial(_pieces, sizes)
 
 
-def _made_up(sizes: list[int], dev_pairs: int, seed: int) -> ParallelText:
+def _made_up(sizes: list[int], counts: Sequence[int], seed: int) -> ParallelText:
     draw = np.random.default_rng(seed)
-    counts = (_TRAINING_PAIRS, dev_pairs, _TEST_PAIRS)
     train, dev, test = (_pairs(draw, count, sizes[0], sizes[-1]) for count in counts)
     return ParallelText(train, dev, {"test": test}, "de", "en", "made-up sentences")
 

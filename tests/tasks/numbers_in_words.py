@@ -14,11 +14,11 @@ GERMAN, ENGLISH = ("eins", "zwei", "drei"), ("one", "two", "three")
 class BagTranslator(Translator):
     """Reads the mean of the source's words and the word before: small, and traced in no time."""
 
-    def __init__(self, source_size: int, target_size: int) -> None:
+    def __init__(self, source_size: int, target_size: int, dropout: float = 0.3) -> None:
         super().__init__(name="bag")
         self.source = keras.layers.Embedding(source_size, 6, embeddings_initializer="normal")
         self.target = keras.layers.Embedding(target_size, 6, embeddings_initializer="normal")
-        self.dropout = keras.layers.Dropout(0.3)
+        self.dropout = keras.layers.Dropout(dropout)
         self.logits = keras.layers.Dense(target_size)
         for layer, shape in ((self.source, None), (self.target, None), (self.logits, (None, 6))):
             layer.build(shape)

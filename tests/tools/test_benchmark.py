@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 benchmark = importlib.import_module("benchmark")
 benchmark_options = importlib.import_module("benchmark_options")
 benchmark_report = importlib.import_module("benchmark_report")
+benchmark_tasks = importlib.import_module("benchmark_tasks")
 measuring = importlib.import_module("measuring")
 
 _run = subprocess.run  # the tool's own is replaced below
@@ -157,6 +158,10 @@ def test_unknown_student():
         (["--student_settings", "depth"], "--student_settings: give NAME=VALUE, not 'depth'"),
         (["--student_settings", "depth=2"], "unexpected keyword argument 'depth'"),
         (["--seed", "-1"], "--seed must be from 0, got -1"),
+        (["--data", "text"], "--data text is not for logistic_regression; give one of mnist, cif"),
+        (["--text", "."], "--text is not for logistic_regression; leave it out"),
+        (["--vocabulary", "50"], "--vocabulary is not for logistic_regression; leave it out"),
+        (["--update_rule", "lion"], "argument --update_rule: invalid choice: 'lion'"),
         (["--batch", "60000"], "batch_size is 60000 for 59000 training examples"),
     ],
 )
@@ -180,8 +185,7 @@ def test_senseless_options(options, message, capsys):
 )
 def test_all_is_traced_before_it_is_timed(steps, options, arguments):
     args = benchmark.arguments([*arguments, *options])
-    build = benchmark_options.builder(args.student, args.jit_compile)
-    task = benchmark.BenchmarkTask(args, build)
+    task = benchmark_tasks.make_task(args)
     step = benchmark.TeacherStep(task, args, steps)
     step.warm_up()
     segments = step._teaching.engine.segments
@@ -214,7 +218,7 @@ def test_students_have_settings():
 
 def test_a_student_on_augmented_images(arguments):
     args = benchmark.arguments([*arguments, "--augment"])
-    task = benchmark.BenchmarkTask(args, benchmark_options.builder(args.student, False))
+    task = benchmark_tasks.make_task(args)
     assert task.describe()["augmentation"]["name"] == "CropAndFlip"
 
 
