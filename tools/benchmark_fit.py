@@ -12,7 +12,6 @@ turns of the quotients within a turn; with --json one JSON object to stdout.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
 import pathlib
@@ -93,14 +92,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         for name, fit in fits.items():
             measuring.say(f"tracing {name}")
             fit()
-        order = list(fits)
-        times: dict[str, list[float]] = {name: [] for name in order}
-        for repeat in range(args.repeats):
-            measuring.say(f"repeat {repeat + 1} of {args.repeats}")
-            gc.collect()
-            for name in order:
-                times[name].append(measuring.seconds(fits[name]))
-            order.append(order.pop(0))
+        times = measuring.take_turns(fits, args.repeats)
     return {
         "settings": {name: value for name, value in vars(args).items() if name != "json"},
         "machine": measuring.machine(),

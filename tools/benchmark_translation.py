@@ -23,7 +23,7 @@ Table to stdout; with --json one JSON object to stdout, and the table to stderr.
 from __future__ import annotations
 
 import argparse
-import gc
+import functools
 import io
 import itertools
 import json
@@ -45,6 +45,8 @@ from benchmark_report import cell, markdown
 from benchmark_text import add_text_options, text_and_vocabularies
 
 from tf_l2t import translate
+from tf_l2t.data import ParallelText
+from tf_l2t.data.vocabularies import MakeVocabularies
 from tf_l2t.decoding import TextTranslator
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.losses import DynamicDiagonal, PerToken
@@ -72,19 +74,7 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
             f"--sentences is {args.sentences}, and {text.name} has {len(sentences)} test sentences;"
             " give fewer."
         )
-    if args.student_dir:
-        ways = {"beam search of the export": translate.load(pathlib.Path(args.student_dir))}
-    else:
-        source, target = vocabularies(text)
-        build = builder(args.student, False, args.student_settings)
-        student = TranslationStudent(build, source.size, target.size)
-        model = student.model_with(*student.initial(args.seed))
-        ways = {
-            "greedy" if beam == 1 else f"beam of {beam}": _exported(
-                TextTranslator(model, source, target, beam_size=beam, length_penalty=args.penalty)
-            )
-            for beam in args.beams
-        }
+    ways = _ways(args, text, vocabularies)
     lines = "".join(f"{sentence}\n" for sentence in sentences)
     written: dict[str, str] = {}
 
@@ -93,17 +83,11 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
         translate.translate_lines(ways[name], io.StringIO(lines), out, args.batch)
         written[name] = out.getvalue()
 
-    order = list(ways)
-    for name in order:
+    for name, way in ways.items():
         measuring.say(f"tracing {name}")
-        ways[name](sentences[: args.batch])
-    times: dict[str, list[float]] = {name: [] for name in order}
-    for repeat in range(args.repeats):
-        measuring.say(f"repeat {repeat + 1} of {args.repeats}")
-        gc.collect()
-        for name in order:
-            times[name].append(measuring.seconds(lambda name=name: run(name)))
-        order.append(order.pop(0))
+        way(sentences[: args.batch])
+    runs = {name: functools.partial(run, name) for name in ways}
+    times = measuring.take_turns(runs, args.repeats)
     count = len(sentences)
     return {
         "text": text.name,
@@ -117,6 +101,26 @@ def search(args: argparse.Namespace) -> dict[str, Any]:
             for name, took in times.items()
         },
     }
+
+
+def _ways(
+    args: argparse.Namespace, text: ParallelText, vocabularies: MakeVocabularies
+) -> dict[str, Translate]:
+    """Returns the student of the options, once for each way in which it is to search."""
+    if args.student_dir:
+        return {"beam search of the export": translate.load(pathlib.Path(args.student_dir))}
+    source, target = vocabularies(text)
+    build = builder(args.student, False, args.student_settings)
+    student = TranslationStudent(build, source.size, target.size)
+    model = student.model_with(*student.initial(args.seed))
+    ways = {}
+    for beam in args.beams:
+        # A beam of 1 writes the likeliest word each time where lengths have no penalty.
+        name, penalty = ("greedy", 0.0) if beam == 1 else (f"beam of {beam}", args.penalty)
+        ways[name] = _exported(
+            TextTranslator(model, source, target, beam_size=beam, length_penalty=penalty)
+        )
+    return ways
 
 
 def _exported(translator: TextTranslator) -> Translate:
@@ -251,7 +255,12 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     modes = parser.add_subparsers(dest="mode", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     add = shared.add_argument
-    add("--student", choices=list(translators()), default="lstm_translator", help="(default LSTM)")
+    add(
+        "--student",
+        choices=list(translators()),
+        default="lstm_translator",
+        help="(default lstm_translator)",
+    )
     add("--student_settings", default="", metavar="A=1,B=2", help="its arguments, as units=320")
     add_text_options(shared)
     add("--batch", type=positive, default=64, help="sentences at a time (default 64)")

@@ -13,7 +13,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -38,6 +38,19 @@ def wait(tensors: Sequence[tf.Tensor]) -> None:
 def say(message: str) -> None:
     """Says on stderr what is being done."""
     print(message, file=sys.stderr, flush=True)
+
+
+def take_turns(ways: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
+    """Returns the seconds of each of some calls, which take turns, each time with another first."""
+    order = list(ways)
+    times: dict[str, list[float]] = {name: [] for name in order}
+    for repeat in range(repeats):
+        say(f"repeat {repeat + 1} of {repeats}")
+        gc.collect()
+        for name in order:
+            times[name].append(seconds(ways[name]))
+        order.append(order.pop(0))
+    return times
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """tools/benchmark.py measures what it says it does; no test here compares times."""
 
 import contextlib
+import functools
 import importlib
 import io
 import json
@@ -220,6 +221,14 @@ def test_a_student_on_augmented_images(arguments):
     args = benchmark.arguments([*arguments, "--augment"])
     task = benchmark_tasks.make_task(args)
     assert task.describe()["augmentation"]["name"] == "CropAndFlip"
+
+
+def test_ways_take_turns():
+    called = []
+    ways = {name: functools.partial(called.append, name) for name in "abc"}
+    times = measuring.take_turns(ways, repeats=3)
+    assert "".join(called) == "abc" + "bca" + "cab"
+    assert [len(times[name]) for name in ways] == [3, 3, 3]
 
 
 @pytest.mark.skipif(measuring.resident_bytes("VmHWM") is None, reason="the system has no /proc")
