@@ -11,9 +11,10 @@ A *teacher step* is the rollout of a student under a teacher (attention; the bil
 translation, a weight for every word), the gradient of the dev measure at its end, and the reverse
 pass. *Plain training* is the same number of steps on the same batches with cross entropy, nothing
 recorded; `keras.Model.fit` does it once more, called in the way that a short trial found fastest.
-The data are the MNIST digits of the package or those of --data, the sentences of --text or made-up
-ones. Of sentences `fit` gets the very batches, padded alike, and padding has no weight. Table to
-stdout; with --json one JSON object to stdout, and the table to stderr.
+The update rule of all is SGD with momentum 0.9, or that of --update_rule. The data are the MNIST
+digits of the package or those of --data, the sentences of --text or made-up ones. Of sentences
+`fit` gets the very batches, padded alike, and padding has no weight. Table to stdout; with --json
+one JSON object to stdout, and the table to stderr.
 
 What is timed. All is traced, compiled and run once before. The phases then take turns, each time
 with another one first, so that other work on the machine hits all alike: times are medians over
