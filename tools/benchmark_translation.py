@@ -58,6 +58,7 @@ from tf_l2t.tasks import Translation
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.rollout import Teaching
+from tf_l2t.training.warm_start import WarmStart
 
 Translate = Callable[[list[str]], list[str]]
 
@@ -170,6 +171,11 @@ def truncation(args: argparse.Namespace) -> dict[str, Any]:
         warm_start_steps=args.warm_start,
         observe_every=args.segment_length,
     )
+    warm_start = None
+    if args.warm_start:
+        warm = Budget(args.warm_start, observe_every=args.segment_length)
+        rule = optimization.rule(optimization.plain_rate)
+        warm_start = WarmStart(Teaching(task, task.likelihood, rule, warm))
     segments = None
 
     def hypergradient(truncate: int) -> dict[str, Any]:
@@ -180,7 +186,7 @@ def truncation(args: argparse.Namespace) -> dict[str, Any]:
             optimization.rule(optimization.taught_rate),
             budget,
             teacher,
-            warm_start_rule=optimization.rule(optimization.plain_rate),
+            warm_start=warm_start,
             truncate=truncate,
         )
         # Every student is trained alike: what was compiled for the first serves all.

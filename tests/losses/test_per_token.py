@@ -88,3 +88,12 @@ def test_it_asks_for_what_the_loss_of_a_word_asks_for():
 def test_what_is_no_loss_of_a_classifier_is_refused(loss, message):
     with pytest.raises(ValueError, match=message):
         PerToken(loss)
+
+
+def test_a_loss_with_a_state_is_refused() -> None:
+    class Learning(CrossEntropy):
+        def advance(self, state, outputs, targets, coefficients):
+            return coefficients, state
+
+    with pytest.raises(ValueError, match="no state of its own, got Learning"):
+        PerToken(Learning())

@@ -102,8 +102,9 @@ def test_a_warm_start_is_made_once_for_all_that_begin_alike(task) -> None:
     assert np.abs(weights_of(different) - weights_of(again)).max() > 0
     for seed in (2, 3):
         assert other.roll_out([], seed).kept_seconds == 0
-    assert other.roll_out([], 3).kept_seconds > 0
-    assert other.roll_out([], 1).kept_seconds == 0
+    # Of the three, the one that was asked for once, and first, made room.
+    for seed, kept in ((3, True), (1, True), (2, False)):
+        assert (other.roll_out([], seed).kept_seconds > 0) == kept
 
 
 def test_seconds_of_a_student_count_a_warm_start_that_was_kept(task) -> None:

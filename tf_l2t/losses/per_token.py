@@ -43,6 +43,11 @@ class PerToken(Loss):
                 f"PerToken: loss must be one of a classifier, got {type(loss).__name__}, which is "
                 "one of whole sentences; use it without PerToken."
             )
+        if type(loss).advance is not Loss.advance:
+            raise ValueError(
+                f"PerToken: loss must have no state of its own, got {type(loss).__name__}, which "
+                "learns beside the student; make it a loss of whole sentences."
+            )
         self.loss = loss
         self.formula = (
             "sum over the words r of a reference of l(p_r, y_r), divided by the mean length of the "

@@ -72,7 +72,7 @@ def log_margin(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     Example:
         >>> log_margin(tf.constant([[3.0, 1.0, 2.0]]), tf.constant([0]))  # [1.0]
     """
-    logits = _finite(logits)
+    logits = _clipped(logits)
     is_target = one_hot_like(logits, targets) > 0
     others = tf.where(is_target, tf.constant(logits.dtype.min / 2, logits.dtype), logits)
     margin = of_targets(logits, targets) - tf.reduce_max(others, axis=-1)
@@ -104,7 +104,13 @@ def one_hot_like(values: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 
 
 def _finite(logits: tf.Tensor) -> tf.Tensor:
-    # A quarter of the range, so that differences of two of them do not overflow. The derivative of
-    # the clip would cost as much as the softmax, to be 0 where that of the softmax is 0 or 1/n.
+    """Returns the logits with infinities clipped, and the derivative of what was not."""
+    # The derivative of the clip costs as much as that of the softmax, which hardly changes: it is 0
+    # where a logit is -inf, or one alone is +inf.
+    return tf.grad_pass_through(_clipped)(logits)
+
+
+def _clipped(logits: tf.Tensor) -> tf.Tensor:
+    # A quarter of the range, so that differences of two of them do not overflow.
     limit = logits.dtype.max / 4
-    return tf.grad_pass_through(lambda z: tf.clip_by_value(z, -limit, limit))(logits)
+    return tf.clip_by_value(logits, -limit, limit)

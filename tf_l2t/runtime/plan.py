@@ -156,7 +156,7 @@ def announce(
     search, table = comparison.work()
     steps = {"search": search, "teacher": trainer.work()[0] if trainer else 0, "comparison": table}
     pace = None
-    if trainer and not results["search"]:
+    if trainer and "plan" not in results:
         pace = measure_pace(trainer.teaching, trainer.theta, sum(steps.values()))
     seconds = None
     if trainer and pace:

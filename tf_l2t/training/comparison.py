@@ -27,7 +27,7 @@ from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.rows import AnyLoss, BuildTeacher, Row, Trial
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import paired_difference, summary, table
-from tf_l2t.training.warm_start import WarmStart
+from tf_l2t.training.warm_start import MOST_KEPT, WarmStart
 
 _SEARCH, _TABLE = 0, 1
 # Of dev data that is trained on, to choose learning rates by.
@@ -91,7 +91,7 @@ class Comparison:
             for variant, (loss, teacher) in row.variants.items()
         }
         self._teaching: dict[tuple[str, str, int], Teaching] = {}
-        self._warm_starts: dict[tuple[int, int], WarmStart] = {}
+        self._warm_starts: dict[tuple[int, Recipe], WarmStart] = {}
         self._tasks = {"train": (task, task)}
         for row in rows:
             if row.trained_on not in self._tasks:
@@ -340,7 +340,7 @@ class Comparison:
         budget = self._budget
         if not budget.warm_start_steps:
             return None
-        key = id(task), id(recipe)
+        key = id(task), recipe
         if key not in self._warm_starts:
             teaching = Teaching(
                 task,
@@ -350,7 +350,8 @@ class Comparison:
                 replicas=self._replicas,
                 jit_compile=self._engine.get("jit_compile", False),
             )
-            self._warm_starts[key] = WarmStart(teaching)
+            most = max(MOST_KEPT, self._search_seeds + self._test_seeds)
+            self._warm_starts[key] = WarmStart(teaching, most)
         return self._warm_starts[key]
 
 

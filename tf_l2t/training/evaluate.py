@@ -79,7 +79,8 @@ def _round(
     )
     lessons[-1].rollout.state.weights[-1].numpy()
     seconds = time.perf_counter() - start - stopwatch.seconds.get("observing", 0.0)
-    seconds += max(lesson.kept_seconds for lesson in lessons)
+    if all(lesson.kept_seconds for lesson in lessons):
+        seconds += max(lesson.kept_seconds for lesson in lessons)
     scores = {split: teaching.evaluate_each(lessons, split) for split in splits}
     for k, (seed, lesson) in enumerate(zip(seeds, lessons, strict=True)):
         student: dict[str, Any] = {

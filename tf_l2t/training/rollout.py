@@ -78,7 +78,11 @@ class Teaching:
             jit_compile=jit_compile,
             replicas=self.replicas,
         )
-        assert budget.warm_start_steps == (warm_start.num_steps if warm_start else 0)
+        if budget.warm_start_steps != (warm_start.num_steps if warm_start else 0):
+            raise ValueError(
+                f"Teaching: warm_start must be of the {budget.warm_start_steps} steps that the "
+                f"budget has for it, got {warm_start.num_steps if warm_start else None}."
+            )
         self._warm_start = warm_start
 
     @property

@@ -7,10 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import tensorflow as tf
+
 from tf_l2t.types import StudentState
 
 if TYPE_CHECKING:
     from tf_l2t.training.rollout import Teaching
+
+MOST_KEPT = 16
+"""Students whose warm start is kept where nothing else is said."""
 
 
 class Warmed(NamedTuple):
@@ -30,14 +35,16 @@ class WarmStart:
 
     Args:
         teaching: how students are trained in it; its budget is that of the warm start alone.
-        most: students that are kept, the last ones used.
+        most: students that are kept, in the memory of the host: those that were asked for most
+            often, and of these the last ones.
     """
 
-    def __init__(self, teaching: Teaching, most: int = 16) -> None:
+    def __init__(self, teaching: Teaching, most: int = MOST_KEPT) -> None:
         self.num_steps = teaching.budget.num_steps
         self._teaching = teaching
         self._most = most
-        self._kept: collections.OrderedDict[int, Warmed] = collections.OrderedDict()
+        self._kept: dict[int, Warmed] = {}
+        self._asked: collections.Counter[int] = collections.Counter()
 
     def __call__(
         self, seeds: Sequence[int], on_steps: Callable[[int], None] | None = None
@@ -48,8 +55,10 @@ class WarmStart:
             seeds: one a student, at most `replicas.students_at_once`.
             on_steps: called with numbers of student steps, kept ones among them.
         """
-        missing = [seed for seed in dict.fromkeys(seeds) if seed not in self._kept]
+        self._asked.update(seeds)
+        missing = [seed for seed in seeds if seed not in self._kept]
         found = {seed: self._kept[seed] for seed in seeds if seed in self._kept}
+        found = {seed: _on_device(student) for seed, student in found.items()}
         if on_steps and found:
             on_steps(len(found) * self.num_steps)
         if missing:
@@ -62,9 +71,15 @@ class WarmStart:
                 state = lesson.rollout.state
                 found[seed] = Warmed(state, 0.0)
                 # The slots are those of cross entropy, which nothing after it reads.
-                self._kept[seed] = Warmed(state._replace(slots=()), seconds)
-        for seed in seeds:
-            self._kept.move_to_end(seed)
+                arrays = [
+                    [each.numpy() for each in part] for part in (state.weights, state.variables)
+                ]
+                self._kept[seed] = Warmed(StudentState(arrays[0], (), arrays[1]), seconds)
         while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+            # The first of those that were asked for least.
+            del self._kept[min(self._kept, key=self._asked.__getitem__)]
         return [found[seed] for seed in seeds]
+
+
+def _on_device(student: Warmed) -> Warmed:
+    return student._replace(state=tf.nest.map_structure(tf.constant, student.state))
