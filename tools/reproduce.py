@@ -3,6 +3,7 @@
 
     tools/reproduce.py --table 1
     tools/reproduce.py --table noisy
+    tools/reproduce.py --table 3
     tools/reproduce.py --table transfer   # takes the teachers that the others left under --runs
 
 Every run is a command of the package, `python -m tf_l2t.train` or `compare`, in a directory of its
