@@ -139,7 +139,9 @@ def test_every_file_that_is_named_exists() -> None:
         assert (root / name).exists(), name
 
 
-@pytest.mark.parametrize("name", ["lenet_mnist", "mlp_mnist", "lenet_noisy_mnist", "lstm1_multi30k"])
+@pytest.mark.parametrize(
+    "name", ["lenet_mnist", "mlp_mnist", "lenet_noisy_mnist", "lstm1_multi30k"]
+)
 def test_the_tables_are_those_of_the_results(name: str) -> None:
     directory = pathlib.Path(__file__).parent.parent / "results" / name
     results = json.loads((directory / "results.json").read_text())

@@ -51,7 +51,7 @@ def test_a_namesake_is_from_outside():
         (
             {"class": "PerToken", "arguments": {"loss": {"class": "x", "arguments": {}}}},
             ValueError,
-            "there is no loss 'x'; give one of CrossEntropy, ",
+            "there is no loss 'x'; give one of ActorCritic, ",
         ),
         ({"class": "PerToken", "arguments": {"loss": "x"}}, ValueError, "loss must be a Loss"),
         ({"class": "CrossEntropy", "arguments": {"evil": 1}}, TypeError, "evil|arguments"),
