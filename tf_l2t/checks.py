@@ -91,3 +91,13 @@ def positive(owner: str, name: str, value: float, remedy: str) -> float:
     if not 0 < value < float("inf"):
         raise ValueError(f"{owner}: {name} must be positive and finite, got {value}; {remedy}")
     return value
+
+
+def not_negative(owner: str, name: str, value: float, remedy: str) -> float:
+    """Returns a number that is 0 or above, and finite.
+
+    Args and Raises are those of `positive`.
+    """
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"{owner}: {name} must be in [0, inf), got {value}; {remedy}")
+    return value

@@ -54,7 +54,7 @@ import benchmark_options
 import measuring
 import tensorflow as tf
 from benchmark_options import UPDATE_RULES
-from benchmark_report import PHASES, RATIOS, set_against_first, table
+from benchmark_report import PHASES, RATIOS, print_result, set_against_first, table
 from benchmark_tasks import BenchmarkTask, make_task
 from keras_fit import KerasFit
 
@@ -291,9 +291,7 @@ def main(argv: Sequence[str]) -> int:
         "versions": versions(),
         "runs": runs,
     }
-    print(table(result), file=sys.stderr if args.json else sys.stdout)
-    if args.json:
-        print(json.dumps(result, indent=2))
+    print_result(result, table(result), args.json)
     return 0
 
 

@@ -12,7 +12,6 @@ turns of the quotients within a turn; with --json one JSON object to stdout.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import pathlib
 import sys
@@ -27,6 +26,7 @@ import benchmark_options
 import keras
 import measuring
 import tensorflow as tf
+from benchmark_report import print_result
 
 import tf_l2t
 from tf_l2t.data import embedded_mnist, split
@@ -138,9 +138,7 @@ def main(argv: Sequence[str]) -> int:
     add("--json", action="store_true", help="JSON to stdout, the table to stderr")
     args = parser.parse_args(argv)
     result = measure(args)
-    print(table(result), file=sys.stderr if args.json else sys.stdout)
-    if args.json:
-        print(json.dumps(result, indent=2))
+    print_result(result, table(result), args.json)
     return 0
 
 

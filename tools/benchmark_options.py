@@ -67,8 +67,17 @@ def translators() -> dict[str, Callable]:
 
 
 def builder(name: str, jit_compile: bool, student_settings: str = "") -> Callable:
-    """Returns the student of a name, with the pooling that XLA differentiates right if need be."""
-    build = functools.partial((builders() | translators())[name], **settings(student_settings))
+    """Returns the student of a name, with the pooling that XLA differentiates right if need be.
+
+    Raises:
+        ValueError: for a setting that the student does not have.
+    """
+    student, given = (builders() | translators())[name], settings(student_settings)
+    try:
+        inspect.signature(student).bind_partial(**given)
+    except TypeError as error:
+        raise ValueError(f"--student_settings: {name} {error}") from error
+    build = functools.partial(student, **given)
     if jit_compile and "xla_pooling" in inspect.signature(build).parameters:
         return functools.partial(build, xla_pooling=True)
     return build

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +25,13 @@ _NEW_STUDENT = {
     "seconds": "a new student, in none of these",
     "added_to_next_teacher_step": "what it adds to the next teacher step",
 }
+
+
+def print_result(result: dict[str, Any], table: str, as_json: bool) -> None:
+    """Prints the table to stdout; or the JSON object, and the table to stderr."""
+    print(table, file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(result, indent=2))
 
 
 def set_against_first(runs: list[dict[str, Any]]) -> None:

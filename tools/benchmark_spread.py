@@ -149,7 +149,7 @@ def main(argv: Sequence[str]) -> int:
         print("benchmark_spread.py: needs two cores, has one.", file=sys.stderr)
         return 2
     import measuring
-    from benchmark_report import cell, markdown
+    from benchmark_report import cell, markdown, print_result
 
     from tf_l2t.runtime.run_directory import versions
 
@@ -186,9 +186,7 @@ def main(argv: Sequence[str]) -> int:
         for way in ways
     ]
     table = markdown(["work", "seconds a teacher step", "speed-up in students a second"], rows)
-    print(table, file=sys.stderr if args.json else sys.stdout)
-    if args.json:
-        print(json.dumps(result, indent=2))
+    print_result(result, table, args.json)
     return 0
 
 

@@ -26,7 +26,6 @@ import argparse
 import functools
 import io
 import itertools
-import json
 import os
 import pathlib
 import sys
@@ -41,7 +40,7 @@ import measuring
 import numpy as np
 import tensorflow as tf
 from benchmark_options import UPDATE_RULES, builder, positive, positives, translators
-from benchmark_report import cell, markdown
+from benchmark_report import cell, markdown, print_result
 from benchmark_text import add_text_options, text_and_vocabularies
 
 from tf_l2t import translate
@@ -329,7 +328,7 @@ def main(argv: Sequence[str]) -> int:
     )
     try:
         found = measure(args)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         print(f"benchmark_translation.py: {error}", file=sys.stderr)
         return 2
     result = {
@@ -338,9 +337,7 @@ def main(argv: Sequence[str]) -> int:
         "versions": versions(),
         **found,
     }
-    print(table(result), file=sys.stderr if args.json else sys.stdout)
-    if args.json:
-        print(json.dumps(result, indent=2))
+    print_result(result, table(result), args.json)
     return 0
 
 

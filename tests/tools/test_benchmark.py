@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from tracing import assert_traced_by_warming_up
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -188,16 +189,7 @@ def test_all_is_traced_before_it_is_timed(steps, options, arguments):
     args = benchmark.arguments([*arguments, *options])
     task = benchmark_tasks.make_task(args)
     step = benchmark.TeacherStep(task, args, steps)
-    step.warm_up()
-    segments = step._teaching.engine.segments
-    count = lambda: [
-        loop.experimental_get_tracing_count()
-        for loop in (segments._run_forward, segments._run_reverse)
-    ]
-    before = count()
-    step(seed=1)
-    assert count() == before
-    assert np.isfinite(step.norm)
+    assert_traced_by_warming_up(step)
 
 
 def test_options_for_xla():

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from tracing import assert_traced_by_warming_up
 
 from tf_l2t.data.vocabulary import EOS, SPECIAL
 
@@ -111,16 +112,7 @@ def test_orders_of_batches_are_drawn_anew(made):
 def test_all_is_traced_before_it_is_timed(made):
     task, args = made("--update_rule", "adam")
     step = benchmark.TeacherStep(task, args, 7)
-    step.warm_up()
-    segments = step._teaching.engine.segments
-    count = lambda: [
-        loop.experimental_get_tracing_count()
-        for loop in (segments._run_forward, segments._run_reverse)
-    ]
-    before = count()
-    step(seed=1)
-    assert count() == before
-    assert np.isfinite(step.norm)
+    assert_traced_by_warming_up(step)
     # The moments of Adam are stored with the weights.
     assert step.nbytes == 3 * 4 * task.student.num_weights * 7
 

@@ -73,7 +73,12 @@ class Engine:
         )
         self._storage = storage
         self._segment_length = segment_length
-        self.truncate = truncate
+        self._truncate = truncate
+
+    def recorded_steps(self, num_steps: int, start: int = 0) -> int:
+        """Returns how many of the steps from `start` to `num_steps` are recorded, and reversed."""
+        steps = num_steps - start
+        return steps if self._truncate is None else min(steps, self._truncate)
 
     def roll_out(
         self,
@@ -107,9 +112,7 @@ class Engine:
                 f"num_steps must be greater than the first step, got num_steps={num_steps} and "
                 f"start={start}; train for at least one step."
             )
-        recorded = num_steps - start
-        if self.truncate is not None:
-            recorded = min(recorded, self.truncate)
+        recorded = self.recorded_steps(num_steps, start)
         first_recorded = num_steps - recorded
         length = self._segment_length or default_segment_length(self._storage, recorded)
         trajectory = new_trajectory(self._storage, recorded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
-from tf_l2t.checks import positive, whole_number
+from tf_l2t.checks import not_negative, positive, whole_number
 from tf_l2t.differentiation.update_rules import Adam
 from tf_l2t.losses.critic import Critic, CriticState, critic_error, rewards, targets_of_values
 from tf_l2t.losses.sequence_loss import SequenceLoss
@@ -98,11 +98,8 @@ class ActorCritic(SequenceLoss):
             raise ValueError(
                 f"{owner}: target_rate must be in (0, 1], got {target_rate}; 1 delays nothing."
             )
-        if not 0 <= value_penalty < float("inf"):
-            raise ValueError(
-                f"{owner}: value_penalty must be in [0, inf), got {value_penalty}; 0.001 is usual."
-            )
-        self.target_rate, self.value_penalty = target_rate, value_penalty
+        self.target_rate = target_rate
+        self.value_penalty = not_negative(owner, "value_penalty", value_penalty, "0.001 is usual.")
         self._critics: dict[int, Critic] = {}
 
     def initial_state(self, num_classes: int, seed: int) -> tuple[Nest, ...]:

@@ -34,8 +34,8 @@ def log_probability_of(logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 
         log p_y = max(z_y - log Σ_j exp z_j, -1e4)
 
-    It never holds the log probabilities of the other classes, which of a large vocabulary takes a
-    third of the time, differentiated once or twice.
+    It never holds the log probabilities of the other classes, which saves memory and time where
+    there is a large vocabulary.
 
     Args:
         logits: unnormalised log probabilities z, float [..., classes].

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_l2t.checks import instance_of, one_of, whole_number
+from tf_l2t.checks import instance_of, not_negative, one_of, whole_number
 from tf_l2t.data import ParallelText, TokenBatches
 from tf_l2t.data.permutations import permutation
 from tf_l2t.data.vocabularies import MakeVocabularies
@@ -117,10 +117,7 @@ class Translation(Task):
         ):
             whole_number("Translation", name, value, 1)
         for name, size in (("longest_factor", longest_factor), ("length_penalty", length_penalty)):
-            if not 0 <= size < float("inf"):
-                raise ValueError(
-                    f"Translation: {name} must be in [0, inf), got {size}; 1.0 or 1.5 is usual."
-                )
+            not_negative("Translation", name, size, "1.0 or 1.5 is usual.")
         self._encoders = vocabularies(text)
         source, target = self._encoders
         check_measure(measure, target.size)

@@ -88,8 +88,7 @@ class Teaching:
     @property
     def recorded_steps(self) -> int:
         """How many of a student's steps are recorded, and reversed."""
-        taught = self.budget.num_steps - self.budget.warm_start_steps
-        return min(taught, self.engine.truncate or taught)
+        return self.engine.recorded_steps(self.budget.num_steps, self.budget.warm_start_steps)
 
     def roll_out(
         self,
