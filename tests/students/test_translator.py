@@ -138,3 +138,11 @@ def test_tied_embeddings_are_one_matrix():
         )
         numbers.append(TranslationStudent(build, SOURCE_SIZE, TARGET_SIZE).num_weights)
     assert numbers[1] - numbers[0] == 8 * TARGET_SIZE
+
+
+def test_embeddings_of_words_begin_far_from_each_other():
+    """A student whose words are all alike learns for long before it attends to any of them."""
+    student = TranslationStudent(lstm_translator, 300, 200)
+    weights, _ = student.initial(1)
+    found = [np.std(w) for w in weights if w.shape in ((300, 256), (200, 256))]
+    np.testing.assert_allclose(found, [1.0, 1.0], rtol=0.02)

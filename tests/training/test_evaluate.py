@@ -52,6 +52,11 @@ def test_schedules_run_over_the_whole_budget() -> None:
     assert constant(0.3, 100) == 0.3
     half = cosine(0.4, 100)
     np.testing.assert_allclose([half(0), half(50), half(100)], [0.4, 0.2, 0.0], atol=1e-7)
+    risen = cosine(0.4, 100, final_fraction=0.5, warmup_steps=20)
+    got = [risen(0), risen(5), risen(20), risen(60), risen(100)]
+    np.testing.assert_allclose(got, [0.0, 0.1, 0.4, 0.3, 0.2], atol=1e-7)
+    with pytest.raises(ValueError, match="warmup_steps must be below T=20, got 20"):
+        cosine(0.4, 20, warmup_steps=20)
     drops = steps(0.4, 100)
     np.testing.assert_allclose([drops(49), drops(50), drops(99)], [0.4, 0.04, 0.004], rtol=1e-5)
 

@@ -57,8 +57,8 @@ class LSTMTranslator(Translator):
         self.input_feeding = input_feeding
         of = keras.layers
         width = 2 * units
-        self.source_embedding = _built(of.Embedding(source_size, embedding), None)
-        self.target_embedding = _built(of.Embedding(target_size, embedding), None)
+        self.source_embedding = _embedding(source_size, embedding)
+        self.target_embedding = _embedding(target_size, embedding)
         # Not Bidirectional: it makes its layers anew from a config that lacks use_cudnn, and the
         # LSTM of cuDNN has no second derivative.
         self.encoders = []
@@ -209,7 +209,7 @@ def lstm_translator(
         s_i = LSTM(s_{i-1}, [y_{i-1}, c_i])    p_i = softmax(O tanh(R [s_i, c_i, y_{i-1}]))
 
     h_j is what both directions of the encoder say at word j; the decoder's first state is tanh of
-    a map of the backward direction's last one.
+    a map of the backward direction's last one. Embeddings begin as standard normal numbers.
 
     Args:
         source_size: words of the source vocabulary.
@@ -246,6 +246,13 @@ def lstm_translator(
 def _built(layer: keras.Layer, width: int | None) -> keras.Layer:
     layer.build((None, width))
     return layer
+
+
+def _embedding(size: int, width: int) -> keras.layers.Embedding:
+    # From the small ones that Keras begins with, the annotations of all words are alike, and a
+    # student may learn for thousands of steps before it attends to anything.
+    normal = keras.initializers.RandomNormal(stddev=1.0)
+    return _built(keras.layers.Embedding(size, width, embeddings_initializer=normal), None)
 
 
 def _dense(units: int, width: int, **kwargs: Any) -> keras.layers.Dense:

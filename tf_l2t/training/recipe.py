@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import gin
 import keras
 
+from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.update_rules import UpdateRule
 
 
@@ -21,10 +23,33 @@ def constant(learning_rate: float, num_steps: int) -> float:
 
 @gin.register(module="tf_l2t")
 def cosine(
-    learning_rate: float, num_steps: int, final_fraction: float = 0.0
+    learning_rate: float, num_steps: int, final_fraction: float = 0.0, warmup_steps: int = 0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns half a cosine from the learning rate to a fraction of it."""
-    return keras.optimizers.schedules.CosineDecay(learning_rate, num_steps, alpha=final_fraction)
+    """Returns half a cosine from the learning rate to a fraction of it.
+
+    Args:
+        learning_rate: the peak.
+        num_steps: T.
+        final_fraction: of the peak, at step T.
+        warmup_steps: the first so many of the T steps, in which the learning rate rises from 0 to
+            the peak along a line.
+
+    Raises:
+        ValueError: if `warmup_steps` leaves no step after it.
+    """
+    if whole_number("cosine", "warmup_steps", warmup_steps, 0) >= num_steps:
+        raise ValueError(
+            f"cosine: warmup_steps must be below T={num_steps}, got {warmup_steps}; leave steps in "
+            "which the learning rate falls."
+        )
+    decay = functools.partial(
+        keras.optimizers.schedules.CosineDecay,
+        decay_steps=num_steps - warmup_steps,
+        alpha=final_fraction,
+    )
+    if not warmup_steps:
+        return decay(learning_rate)
+    return decay(0.0, warmup_target=learning_rate, warmup_steps=warmup_steps)
 
 
 @gin.register(module="tf_l2t")
