@@ -193,8 +193,10 @@ class Experiment:
         """Returns what trains the teacher in a run directory, and compares.
 
         Raises:
-            ValueError: if there is no room for the trajectories of its students.
+            ValueError: if there is no room for the trajectories of its students, or these cannot
+                grow as its schedule says.
         """
+        self._teacher_schedule.check(self._teacher_budget)
         self._trajectory.check()
         return Experiment.train
 
@@ -217,12 +219,10 @@ class Experiment:
             save = lambda: directory.write_results(results)
             announce(results, self._comparison, self._trajectory, trainer)
             rate = self._teacher_learning_rate
-            if rate is None:
-                self._comparison.search(results, save)
-                trainer.teaching = self._lessons.best_teaching(self._taught, results)
-            else:
-                self._comparison.search(results, save, left_out=self._taught)
-                trainer.teaching = self._lessons.teaching_at(self._taught, rate)
+            self._comparison.search(results, save, left_out=self._taught if rate else None)
+            rate = rate or self._comparison.best_trial(self._taught, results).learning_rate
+            trainer.shorter = functools.partial(self._lessons.teaching_at, self._taught, rate)
+            trainer.teaching = trainer.shorter(self._teacher_budget.num_steps)
             summaries.resume(len(trainer.history))
             train_teacher(
                 trainer,

@@ -90,7 +90,7 @@ class Comparison:
             for row in rows
             for variant, (loss, teacher) in row.variants.items()
         }
-        self._teaching: dict[tuple[str, str, int], Teaching] = {}
+        self._teaching: dict[tuple[str, str, int, int], Teaching] = {}
         self._warm_starts: dict[tuple[int, Recipe], WarmStart] = {}
         self._tasks = {"train": (task, task)}
         for row in rows:
@@ -154,9 +154,17 @@ class Comparison:
         trial = self.best_trial(row, results)
         return self._teach(row, trial, _TABLE, results.get("estimates"))
 
-    def teaching_at(self, row: Row, learning_rate: float) -> Teaching:
-        """Returns how a student of a row of one variant is taught at a learning rate."""
-        return self._teach(row, Trial(f"{learning_rate:g}", "", learning_rate), _TABLE)
+    def teaching_at(self, row: Row, learning_rate: float, num_steps: int | None = None) -> Teaching:
+        """Returns how a student of a row of one variant is taught at a learning rate.
+
+        Args:
+            row: of the comparison.
+            learning_rate: its peak.
+            num_steps: T, which the course of the rate and t/T end at; that of the budget if None.
+                Another T is for budgets without a warm start.
+        """
+        trial = Trial(f"{learning_rate:g}", "", learning_rate)
+        return self._teach(row, trial, _TABLE, num_steps=num_steps)
 
     def search(
         self,
@@ -311,17 +319,23 @@ class Comparison:
         return self._replicas.workers.gather(found)[0]
 
     def _teach(
-        self, row: Row, trial: Trial, stage: int, estimates: Mapping[str, Any] | None = None
+        self,
+        row: Row,
+        trial: Trial,
+        stage: int,
+        estimates: Mapping[str, Any] | None = None,
+        num_steps: int | None = None,
     ) -> Teaching:
         # Only where dev data is trained on, a part of it is kept for the search.
         stage = _TABLE if row.trained_on == "train" else stage
-        key = (row.name, trial.name, stage)
+        budget = dataclasses.replace(self._budget, num_steps=num_steps or self._budget.num_steps)
+        key = (row.name, trial.name, stage, budget.num_steps)
         if key not in self._teaching:
             loss, _ = row.variants[trial.variant]
             if isinstance(loss, EstimatedLoss):
                 assert estimates is not None
                 loss = loss(np.array(estimates[row.name]))
-            recipe, budget = row.recipe or self._recipe, self._budget
+            recipe = row.recipe or self._recipe
             task = self._tasks[row.trained_on][stage]
             self._teaching[key] = Teaching(
                 task,

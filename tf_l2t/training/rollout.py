@@ -85,10 +85,9 @@ class Teaching:
             )
         self._warm_start = warm_start
 
-    @property
-    def recorded_steps(self) -> int:
-        """How many of a student's steps are recorded, and reversed."""
-        return self.engine.recorded_steps(self.budget.num_steps, self.budget.warm_start_steps)
+    def recorded_steps(self, num_steps: int) -> int:
+        """Returns how many of the steps of a student of T = `num_steps` are reversed."""
+        return self.engine.recorded_steps(num_steps, self.budget.warm_start_steps)
 
     def roll_out(
         self,

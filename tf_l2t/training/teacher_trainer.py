@@ -17,7 +17,13 @@ from tf_l2t.training.lesson import Lesson
 from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.stopwatch import Stopwatch
-from tf_l2t.training.teacher_step import Measured, Snapshot, TeacherSchedule, TeacherStep
+from tf_l2t.training.teacher_step import (
+    Measured,
+    Snapshot,
+    TeacherSchedule,
+    TeacherStep,
+    check_arrays,
+)
 from tf_l2t.training.trust_region import TrustRegion
 
 
@@ -35,6 +41,11 @@ class TeacherTrainer:
         schedule: for how long.
         trust_region: the guard.
         run_seed: decides which students are taught.
+        shorter: T -> how students are taught that train for less than the budget of `teaching`,
+            for a schedule with `growth`.
+
+    Raises:
+        ValueError: if the students cannot grow as the schedule says.
     """
 
     def __init__(
@@ -44,9 +55,12 @@ class TeacherTrainer:
         schedule: TeacherSchedule,
         trust_region: TrustRegion,
         run_seed: int = 0,
+        shorter: Callable[[int], Teaching] | None = None,
     ) -> None:
         assert teaching.teacher is not None
+        schedule.check(teaching.budget)
         self.teaching = teaching
+        self.shorter = shorter
         self.schedule = schedule
         self.trust_region = trust_region
         self.history: list[TeacherStep] = []
@@ -100,9 +114,9 @@ class TeacherTrainer:
 
         def steps(teacher_steps: int) -> int:
             selections = -(-teacher_steps // schedule.select_every)
-            students = schedule.students_per_step * teacher_steps
-            back = students * self.teaching.recorded_steps
-            return num_steps * (students + schedule.selection_students * selections) + back
+            forward = schedule.students_per_step * sum(self._lengths(teacher_steps))
+            selected = num_steps * schedule.selection_students * selections
+            return forward + self._reversed(teacher_steps) + selected
 
         last_selection = schedule.selection_students * num_steps
         return steps(schedule.num_steps) + last_selection, steps(len(self.history))
@@ -110,8 +124,7 @@ class TeacherTrainer:
     @property
     def steps_in_reverse(self) -> int:
         """How many of the student steps of the training are reversed, if none is refused."""
-        students = self.schedule.num_steps * self.schedule.students_per_step
-        return students * self.teaching.recorded_steps
+        return self._reversed(self.schedule.num_steps)
 
     @property
     def kept_steps(self) -> int:
@@ -125,6 +138,16 @@ class TeacherTrainer:
         again = max(0, students - (schedule.num_students or students))
         again += schedule.selection_students * selections
         return again * self.teaching.budget.warm_start_steps
+
+    def _lengths(self, teacher_steps: int) -> list[int]:
+        return [self._student_steps(number) for number in range(teacher_steps)]
+
+    def _reversed(self, teacher_steps: int) -> int:
+        recorded = map(self.teaching.recorded_steps, self._lengths(teacher_steps))
+        return self.schedule.students_per_step * sum(recorded)
+
+    def _student_steps(self, number: int) -> int:
+        return self.schedule.student_steps(number, self.teaching.budget)
 
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns what θ sets, and attends to, at the begin, middle and end of the last student.
@@ -161,6 +184,8 @@ class TeacherTrainer:
         """
         number = len(self.history)
         self._stopwatch = Stopwatch()
+        if number and self._student_steps(number) != self._student_steps(number - 1):
+            self.trust_region.forget()
         selection = None
         if number % self.schedule.select_every == 0:
             with self._stopwatch("selection"):
@@ -178,6 +203,7 @@ class TeacherTrainer:
             scale=self.trust_region.scale,
             selection=selection,
             seconds=self._stopwatch.seconds,
+            student_steps=self._student_steps(number),
         )
         self.history.append(record)
         return record
@@ -191,7 +217,7 @@ class TeacherTrainer:
         self, number: int, on_steps: Callable[[int], None] | None
     ) -> tuple[list[tf.Tensor] | None, TeacherStep]:
         """Averages the believed hypergradients of a step's students, over all workers."""
-        replicas = self.teaching.replicas
+        replicas, teaching = self.teaching.replicas, self._teaching_of(number)
         first = number * self.schedule.students_per_step
         count = self.schedule.students_per_step
         total = [tf.zeros_like(v) for v in self.theta]
@@ -199,7 +225,7 @@ class TeacherTrainer:
         for indices in replicas.share(range(first, first + count)):
             if not indices:
                 continue
-            for found, gradients in self._differentiate(indices, on_steps):
+            for found, gradients in self._differentiate(teaching, indices, on_steps):
                 measured.append(found)
                 if self._reason_to_refuse(found) is None:
                     clip = self.trust_region.clip(found.norm)
@@ -235,11 +261,23 @@ class TeacherTrainer:
         )
         return [tensor / len(believed) for tensor in total], record
 
+    def _teaching_of(self, number: int) -> Teaching:
+        """Returns how the students of a teacher step are taught."""
+        length = self._student_steps(number)
+        if length == self.teaching.budget.num_steps:
+            return self.teaching
+        if self.shorter is None:
+            raise ValueError(
+                f"TeacherTrainer: shorter must say how students of {length} steps are taught, got "
+                "None; give it with a schedule that has growth."
+            )
+        return self.shorter(length)
+
     def _differentiate(
-        self, indices: list[int], on_steps: Callable[[int], None] | None
+        self, teaching: Teaching, indices: list[int], on_steps: Callable[[int], None] | None
     ) -> list[tuple[Measured, list[tf.Tensor]]]:
         """Teaches students side by side, and differentiates through their training."""
-        teaching, theta = self.teaching, self.theta
+        theta = self.theta
         seeds = [self._teaching_seed(index) for index in indices]
         with self._stopwatch("rollout"):
             lessons = teaching.roll_out_each(theta, seeds, record=True, on_steps=on_steps)
@@ -346,7 +384,7 @@ class TeacherTrainer:
         """
         names = ["theta", "best", *(f"good{k}" for k in range(record["num_good"]))]
         groups = dict.fromkeys(names, self._theta) | {"optimizer": self._optimizer.variables}
-        _check_arrays(arrays, groups)
+        check_arrays(arrays, groups)
         group = lambda name: [arrays[f"{name}/{i}"] for i in range(len(groups[name]))]
         self._set_theta(group("theta"))
         self._best = group("best")
@@ -360,18 +398,3 @@ class TeacherTrainer:
         self.history = [
             TeacherStep(**{**step, "refused": tuple(step["refused"])}) for step in record["history"]
         ]
-
-
-def _check_arrays(arrays: dict[str, np.ndarray], groups: dict[str, list[keras.Variable]]) -> None:
-    wanted = {
-        f"{name}/{i}": (tuple(variable.shape), str(variable.dtype))
-        for name, variables in groups.items()
-        for i, variable in enumerate(variables)
-    }
-    found = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
-    for name in sorted({*wanted, *found}):
-        if found.get(name) != wanted.get(name):
-            raise ValueError(
-                f"it is of another teacher or optimizer: {name} is {found.get(name, 'not there')} "
-                f"instead of {wanted.get(name, 'not there')}"
-            )

@@ -103,6 +103,13 @@ class TrustRegion:
         self.accepted_in_a_row = 0
         self.scale /= 2
 
+    def forget(self) -> None:
+        """Takes what was accepted for no measure of what comes: norms and dev scores.
+
+        Those of students that train for longer are others, by nature and not by accident.
+        """
+        self.norms, self.scores = [], []
+
     @property
     def exhausted(self) -> bool:
         """Whether so many steps in a row were refused that going on is of no use."""
