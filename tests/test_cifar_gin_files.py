@@ -1,6 +1,7 @@
 """The configurations on CIFAR, on a few images in the format of TFDS."""
 
 import pathlib
+import sys
 
 import gin
 import numpy as np
@@ -11,16 +12,23 @@ import tensorflow_datasets as tfds
 from tf_l2t import experiment
 from tf_l2t.gin_files import register_gin_files
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tools"))
+
+from tables import TABLES
+
 GIN = pathlib.Path(__file__).parent.parent / "gin"
 NAMES = sorted(
     str(path.relative_to(GIN).with_suffix(""))
     for path in GIN.rglob("*cifar*.gin")
     if "base" not in path.parts
 )
+RUNS = {f"{table} {run.name}": run for table in ("2", "long") for run in TABLES[table].runs}
 SMALL = """
 Classification.dev_size = 20
 Classification.batch_size = 4
 Classification.observed_examples = 4
+teaching/Classification.dev_size = 20
+teaching/Classification.reserved = 20
 Experiment.test_seeds = 1
 resnet.depth = 8
 resnet.channels = 2
@@ -91,7 +99,7 @@ def test_there_are_files() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_configuration_builds(name, build) -> None:
     built = build(name)
-    assert built.name == name.replace("/", "_")
+    assert built.name == name.replace("tables/", "table2/").replace("/", "_")
     said = built._task.describe()
     classes = 100 if name.endswith("cifar100") else 10
     assert said["class_names"] == [f"label {k}" for k in range(classes)]
@@ -124,3 +132,67 @@ def test_it_is_what_was_published(name, build) -> None:
         rate = rule.learning_rate(tf.constant(round(share * num_steps)))
         assert float(rate) == pytest.approx(0.1 * factor)
     assert rule.nesterov == (student in ("wide_resnet", "densenet"))
+
+
+@pytest.fixture
+def prepared(build):
+    """Returns what builds the experiment of a run of a table, small, up to its first step."""
+
+    def prepared(run) -> experiment.Experiment:
+        name = run.gin_file.removeprefix("gin/").removesuffix(".gin")
+        built = build(name, "\n".join([SMALL, *run.bindings]))
+        prepare = {
+            "train": built.prepare_training,
+            "compare": lambda: built.prepare_comparison(None),
+        }
+        prepare[run.program]()
+        return built
+
+    return prepared
+
+
+def test_every_file_of_the_tables_is_of_a_run() -> None:
+    found = {f"gin/{path.relative_to(GIN)}" for path in GIN.glob("tables/*cifar*.gin")}
+    found |= {f"gin/{path.relative_to(GIN)}" for path in GIN.glob("tables/long_*.gin")}
+    assert found == {run.gin_file for run in RUNS.values()}
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name.startswith("2 ")])
+def test_every_row_of_table_2_has_four_trials(name, prepared) -> None:
+    run = RUNS[name]
+    built = prepared(run)
+    rows = [*built._rows, built._taught]
+    assert len(rows) == (6 if run.program == "compare" else 1)
+    assert {len(row.trials) for row in rows} == {4}
+    assert built._teacher_task.describe()["reserved"] == 20
+    assert built._teacher_task.describe()["resplit"]
+    assert (built._budget.num_steps, built._teacher_budget.num_steps) == (1000, 300)
+
+
+# T of the first and the last students, and how many of their steps are taught and reversed.
+WAYS = {
+    "full": (400, 400, 400),
+    "short": (100, 100, 100),
+    "truncated": (400, 400, 100),
+    "growing": (100, 400, 400),
+    "warm": (400, 400, 100),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name.startswith("long ")])
+def test_every_way_of_teaching_long_students(name, prepared) -> None:
+    run = RUNS[name]
+    built = prepared(run)
+    assert built._taught.learning_rates == (2.0, 4.0)
+    if run.program == "compare":
+        (fixed,) = built._rows
+        assert fixed.learning_rates == built._taught.learning_rates
+        assert built._budget.warm_start_steps == (300 if run.name == "warm-fixed" else 0)
+        return
+    assert built._budget.num_steps == 400
+    trainer = built._teacher_trainer()
+    first, last = (trainer._student_steps(step) for step in (0, trainer.schedule.num_steps - 1))
+    assert (first, last, trainer.teaching.recorded_steps(last)) == WAYS[run.name]
+    # Half an hour: 10,000 steps forward, a tenth of them for dev data. One in reverse costs 2.7.
+    forward = trainer.work()[0] - trainer.steps_in_reverse - trainer.kept_steps
+    assert forward + 2.7 * trainer.steps_in_reverse == pytest.approx(9000, rel=0.06)

@@ -3,14 +3,16 @@
 
     tools/reproduce.py --table 1
     tools/reproduce.py --table noisy
+    tools/reproduce.py --table 2 --rows resnet8_cifar10
     tools/reproduce.py --table 3
     tools/reproduce.py --table transfer   # takes the teachers that the others left under --runs
 
 Every run is a command of the package, `python -m tf_l2t.train` or `compare`, in a directory of its
 own under --runs, and goes on from where it was interrupted. As many run side by side as there are
 cores, each pinned to one: that is faster than one after the other on all. At the end, and with
---report at any time, results/table_NAME.json holds the numbers, configuration and command of every
-run that is complete, results/table_NAME.md the Markdown, and results/table_NAME.png the figure.
+--report at any time, results/table1.json (of a named table results/table_noisy.json) holds the
+numbers, configuration and command of every run that is complete, the .md beside it the Markdown,
+and the .png the figure.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tables import TABLES, Run, Table, write_figure  # noqa: E402
+from tables import TABLES, Run, Table, record_name, write_figure  # noqa: E402
 
 from tf_l2t.runtime.files import write_json, write_text  # noqa: E402
 
@@ -59,7 +61,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--runs", type=pathlib.Path, default=pathlib.Path("runs/tables"), help="(%(default)s)")
     add("--results", type=pathlib.Path, default=ROOT / "results", help="(results/)")
     add("--jobs", type=int, default=len(_cores()), help="runs side by side (default %(default)s)")
-    add("--only", nargs="+", metavar="RUN", help="these runs alone; the table has what is there")
+    some = parser.add_mutually_exclusive_group().add_argument
+    some("--rows", nargs="+", metavar="ROWS", help="the runs of these settings alone")
+    some("--only", nargs="+", metavar="RUN", help="these runs alone; the table has what is there")
     add(
         "--keep",
         action="store_true",
@@ -67,9 +71,15 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--report", action="store_true", help="run nothing, write what is complete")
     args = parser.parse_args(argv)
-    names = [run.name for run in TABLES[args.table].runs]
-    if unknown := sorted({*(args.only or ())} - {*names}):
-        parser.error(f"--only: there is no run {unknown}; table {args.table} has {names}")
+    runs = TABLES[args.table].runs
+    for option, kind, names in (
+        ("--rows", "setting", [run.chosen_by for run in runs]),
+        ("--only", "run", [run.name for run in runs]),
+    ):
+        given = getattr(args, option.strip("-"))
+        if unknown := sorted({*(given or ())} - {*names}):
+            there = list(dict.fromkeys(names))
+            parser.error(f"{option}: there is no {kind} {unknown}; table {args.table} has {there}")
     if args.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {args.jobs}")
     return args
@@ -79,7 +89,7 @@ def main(argv: Sequence[str]) -> int:
     """Makes a table; returns 0 if all of its runs are complete, else 1, or 130 if interrupted."""
     args = arguments(argv)
     table = TABLES[args.table]
-    record = args.results / f"table_{args.table}.json"
+    record = args.results / f"{record_name(args.table)}.json"
     kept = json.loads(record.read_text())["runs"] if record.exists() else {}
     # What is left of earlier commands is no part of this table.
     kept = {
@@ -88,6 +98,7 @@ def main(argv: Sequence[str]) -> int:
         if run.name in kept and kept[run.name]["made_by"] == _made_by(run)
     }
     todo = [run for run in table.runs if not args.only or run.name in args.only]
+    todo = [run for run in todo if not args.rows or run.chosen_by in args.rows]
     if args.keep:
         todo = [run for run in todo if run.name not in kept]
     code = 0

@@ -109,8 +109,47 @@ def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "rows", "names"),
+    [
+        ("1", ["lenet"], ["lenet-fixed", "lenet-taught", "lenet-static"]),
+        ("2", ["resnet8_cifar10"], ["resnet8_cifar10-fixed", "resnet8_cifar10-taught"]),
+        ("3", ["lstm1_multi30k"], ["lstm1-words", "lstm1-taught", "lstm1-sentences"]),
+        ("noisy", ["noise45-dev5000"], ["noise45-dev5000", "bilinear"]),
+        ("long", ["warm", "whole"], [run.name for run in tables.TABLES["long"].runs]),
+    ],
+)
+def test_rows_choose_the_runs_of_settings(table, rows, names, monkeypatch, tmp_path) -> None:
+    started = []
+    monkeypatch.setattr(reproduce, "_run_all", lambda todo, args: started.extend(todo) or 0)
+    given = [f"--table={table}", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path}"]
+    # The other runs of the table are not there.
+    assert reproduce.main([*given, "--rows", *rows]) == 1
+    assert [run.name for run in started] == names
+
+
+def test_settings_are_called_by_one_name_each() -> None:
+    for table in tables.TABLES.values():
+        called = {run.chosen_by: run.setting for run in table.runs}
+        assert len(called) == len({*called.values()})
+        assert all(called[run.chosen_by] == run.setting for run in table.runs)
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [("1", "table1"), ("3-iwslt14", "table3-iwslt14"), ("noisy", "table_noisy")],
+)
+def test_files_are_called_after_their_table(table, name) -> None:
+    assert tables.record_name(table) == name
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--only", "bogus"], "there is no run"), (["--jobs=0"], "--jobs must be at least 1")],
+    [
+        (["--only", "bogus"], "--only: there is no run ['bogus']; table noisy has ['small']"),
+        (["--rows", "bogus"], "--rows: there is no setting ['bogus']; table noisy has ['small']"),
+        (["--rows", "small", "--only", "small"], "not allowed with argument"),
+        (["--jobs=0"], "--jobs must be at least 1"),
+    ],
 )
 def test_bad_arguments_are_refused(make, arguments, message, capsys) -> None:
     with pytest.raises(SystemExit):
@@ -131,6 +170,19 @@ def row(test: list[float], dev: float, **more) -> dict:
     }
 
 
+def taught(row: dict, hours: float = 1.0) -> dict:
+    return {"rows": {"taught": row}, "seconds": {"teacher": 3600 * hours}}
+
+
+def lines_of(text: str) -> dict[str, str]:
+    return {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+
+
+def cells_of(text: str) -> dict[str, list[str]]:
+    lines = lines_of(text).items()
+    return {name: [cell.strip() for cell in line.split("|")[2:-1]] for name, line in lines}
+
+
 def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
     results = {
         "mlp-fixed": {
@@ -139,19 +191,69 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
                 "label smoothing": row([0.02, 0.02, 0.02], 0.02, variant="epsilon 0.1"),
             }
         },
-        "mlp-taught": {"rows": {"taught": row([0.010, 0.011, 0.012], 0.01)}},
-        "mlp-static": {"rows": {"taught": row([0.015, 0.014, 0.016], 0.01)}},
+        "mlp-taught": taught(row([0.010, 0.011, 0.012], 0.01)),
+        "mlp-static": taught(row([0.015, 0.014, 0.016], 0.01)),
     }
     table = tables.TABLES["1"]
     text = table.markdown(table.settings(results))
     assert "minus label smoothing" in text
-    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    lines = lines_of(text)
     assert "| [-1.15, -0.65] |" in lines["taught"]
     assert "epsilon 0.1, rate 0.1" in lines["label smoothing"]
     assert set(lines) >= {"taught, static", "cross entropy"}
     # A part of it is there before the rest is.
     part = table.settings({"mlp-taught": results["mlp-taught"]})
     assert "minus" not in table.markdown(part)
+
+
+def test_table_2_has_the_losses_of_each_data_set() -> None:
+    fixed = {"cross entropy": row([0.40, 0.42, 0.41], 0.40)}
+    results = {
+        "resnet8_cifar10-fixed": {"rows": fixed},
+        "resnet8_cifar10-taught": taught(row([0.38, 0.41, 0.38], 0.39)),
+        "resnet8_cifar100-fixed": {"rows": {"cross entropy": row([0.7, 0.72, 0.71], 0.7)}},
+    }
+    table = tables.TABLES["2"]
+    first, second, third, fourth = table.markdown(table.settings(results)).split("\n\n")
+    assert (first, third) == ("ResNet-8, CIFAR-10", "ResNet-8, CIFAR-100")
+    assert "minus cross entropy" in second
+    assert cells_of(second)["taught"][2:4] == ["-2.00", "[-4.48, +0.48]"]
+    assert list(lines_of(fourth)) == ["loss", "---", "cross entropy"]
+
+
+def test_ways_of_teaching_are_measured_by_what_an_hour_gains() -> None:
+    def with_dev(test: list[float], dev: list[float]) -> dict:
+        found = row(test, sum(dev) / len(dev))
+        for student, error in zip(found["students"].values(), dev, strict=True):
+            student["dev_accuracy"] = 1 - error
+        return found
+
+    fixed = with_dev([0.40, 0.42, 0.41], [0.41, 0.43, 0.42])
+    warm = with_dev([0.50, 0.52, 0.51], [0.51, 0.53, 0.52])
+    results = {
+        "fixed": {"rows": {"bilinear, fixed": fixed}},
+        "full": taught(with_dev([0.39, 0.41, 0.40], [0.39, 0.41, 0.41]), 0.5),
+        "warm-fixed": {"rows": {"bilinear, fixed, after a warm start": warm}},
+        "warm": taught(with_dev([0.49, 0.52, 0.50], [0.50, 0.52, 0.51]), 0.25),
+    }
+    table = tables.TABLES["long"]
+    cells = cells_of(table.markdown(table.settings(results)))
+    assert list(cells)[2:] == [
+        "bilinear, fixed",
+        "whole students",
+        "bilinear, fixed, after a warm start",
+        "after a warm start",
+    ]
+    # Where three differences are the same, there is no interval.
+    assert cells["whole students"] == [
+        "40.00 ± 0.10", "40.33", "+1.67 [+0.23, +3.10]", "+1.00", "0.50", "+3.33", "0.1"
+    ]  # fmt: skip
+    assert cells["bilinear, fixed"] == ["41.00 ± 0.10", "42.00", "", "", "", "", "0.1"]
+    # Over the fixed loss that begins as it does.
+    assert cells["after a warm start"][2:6] == ["+1.00", "+0.67 [-0.77, +2.10]", "0.25", "+4.00"]
+    # A part of it is there before the rest is.
+    part = cells_of(table.markdown(table.settings({"full": results["full"]})))
+    assert part["whole students"][2:6] == ["", "", "0.50", ""]
 
 
 def test_the_best_translations_have_the_highest_bleu() -> None:
