@@ -8,12 +8,17 @@ import pytest
 
 from tf_l2t.data import Source, arrays
 from tf_l2t.differentiation import SGD
+from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.losses import DynamicBilinear
 from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher
-from tf_l2t.training.rollout import Budget, Teaching
+from tf_l2t.training.budget import Budget
+from tf_l2t.training.comparison import Comparison
+from tf_l2t.training.recipe import Recipe, cosine
+from tf_l2t.training.rollout import Teaching
+from tf_l2t.training.rows import Row
 from tf_l2t.training.warm_start import WarmStart
 
 
@@ -43,6 +48,34 @@ def task(source: Source) -> Classification:
         dev_size=50,
         chunk_size=20,
     )
+
+
+@pytest.fixture(scope="session")
+def compare(task: Classification) -> Callable[..., Comparison]:
+    def make(
+        rows: list[Row],
+        task: Classification = task,
+        *,
+        num_steps: int = 20,
+        observe_every: int = 10,
+        warm_start: int = 0,
+        test_seeds: int = 2,
+        baseline: str | None = "cross entropy",
+    ) -> Comparison:
+        return Comparison(
+            task,
+            rows,
+            Budget(num_steps, warm_start, observe_every=observe_every),
+            Recipe(SGD, cosine),
+            search_seeds=1,
+            test_seeds=test_seeds,
+            run_seed=0,
+            baseline=baseline,
+            replicas=Replicas(),
+            engine={},
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

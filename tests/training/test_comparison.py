@@ -9,14 +9,11 @@ import tensorflow as tf
 
 from tf_l2t.data import PairFlips
 from tf_l2t.differentiation import SGD
-from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.losses import CrossEntropy, DynamicBilinear, LabelSmoothing
 from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher, fixed_teacher
-from tf_l2t.training.budget import Budget
-from tf_l2t.training.comparison import Comparison
 from tf_l2t.training.estimated import EstimatedForwardCorrection
 from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.recipe import Recipe, cosine
@@ -24,25 +21,6 @@ from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
 
 PLAIN = Row("cross entropy", CrossEntropy(), (0.1, 0.5))
-
-
-@pytest.fixture
-def compare(task):
-    def make(rows, task=task, num_steps=20) -> Comparison:
-        return Comparison(
-            task,
-            rows,
-            Budget(num_steps, observe_every=10),
-            Recipe(SGD, cosine),
-            search_seeds=1,
-            test_seeds=2,
-            run_seed=0,
-            baseline="cross entropy",
-            replicas=Replicas(),
-            engine={},
-        )
-
-    return make
 
 
 def fresh() -> dict:
@@ -91,19 +69,9 @@ def test_rates_of_a_teacher_that_has_learned_are_tried_with_what_it_learned(comp
     assert results["search"]["taught"]["1"] != student["dev_accuracy"]
 
 
-def test_rows_share_the_warm_start_of_a_student(task) -> None:
+def test_rows_share_the_warm_start_of_a_student(compare) -> None:
     smoothing = Row("label smoothing", LabelSmoothing(epsilon=0.1), (0.1, 0.5))
-    comparison = Comparison(
-        task,
-        [PLAIN, smoothing],
-        Budget(20, warm_start_steps=12, observe_every=10),
-        Recipe(SGD, cosine),
-        search_seeds=1,
-        test_seeds=1,
-        run_seed=0,
-        replicas=Replicas(),
-        engine={},
-    )
+    comparison = compare([PLAIN, smoothing], warm_start=12, test_seeds=1)
     (warm,) = comparison._warm_starts.values()
     results, made = fresh(), []
     once = warm._teaching.roll_out_each

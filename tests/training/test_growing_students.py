@@ -1,19 +1,15 @@
 """Teachers that learn their first steps from shorter students."""
 
 import functools
-import json
 
 import keras
 import numpy as np
 import pytest
+from restoring import assert_goes_on_alike, flat
 
-from tf_l2t.differentiation import SGD
-from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.losses import DynamicBilinear
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.budget import Budget
-from tf_l2t.training.comparison import Comparison
-from tf_l2t.training.recipe import Recipe, cosine
 from tf_l2t.training.rows import Row
 from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
 from tf_l2t.training.trust_region import TrustRegion
@@ -24,19 +20,9 @@ GROWTH, LENGTHS = (0.35, 0.7, 1), (7, 14, 20)
 
 
 @pytest.fixture(scope="module")
-def teaching_of(task):
+def teaching_of(compare):
     """T -> how students of it are taught, their rate along half a cosine."""
-    comparison = Comparison(
-        task,
-        [TAUGHT],
-        Budget(20, observe_every=7),
-        Recipe(SGD, cosine),
-        search_seeds=1,
-        test_seeds=1,
-        run_seed=0,
-        replicas=Replicas(),
-        engine={},
-    )
+    comparison = compare([TAUGHT], observe_every=7, baseline=None)
     return functools.partial(comparison.teaching_at, TAUGHT, 0.5)
 
 
@@ -49,10 +35,6 @@ def make_trainer(teaching_of, growth=GROWTH, **schedule) -> TeacherTrainer:
         TrustRegion(max_score_drop=1.0),
         shorter=teaching_of,
     )
-
-
-def flat(tensors) -> np.ndarray:
-    return np.concatenate([np.ravel(tensor) for tensor in tensors])
 
 
 def test_students_grow_and_selection_students_do_not(teaching_of, monkeypatch) -> None:
@@ -103,18 +85,7 @@ def test_a_step_is_that_of_a_teacher_of_short_students(teaching_of) -> None:
 # Within a length, and where the next one begins.
 @pytest.mark.parametrize("after", [1, 2, 4])
 def test_a_restored_trainer_goes_on_to_the_very_same_numbers(after, teaching_of) -> None:
-    whole = make_trainer(teaching_of)
-    for _ in range(after):
-        whole.step()
-    arrays, record = whole.snapshot()
-    restored = make_trainer(teaching_of)
-    restored.restore(arrays, json.loads(json.dumps(record)))
-    for trainer in (whole, restored):
-        while not trainer.finished:
-            trainer.step()
-        trainer.finish()
-    np.testing.assert_array_equal(flat(whole.theta), flat(restored.theta))
-    np.testing.assert_array_equal(flat(whole.best_theta), flat(restored.best_theta))
+    whole, restored = assert_goes_on_alike(lambda: make_trainer(teaching_of), after)
     assert whole.history == restored.history
     assert whole.trust_region == restored.trust_region
 

@@ -1,9 +1,8 @@
-import json
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from restoring import assert_goes_on_alike, flat
 
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.seeds import student_seed
@@ -18,10 +17,6 @@ def make_trainer(teaching, optimizer=None, region=None, **schedule) -> TeacherTr
         TeacherSchedule(**{"num_steps": 6, "select_every": 2, **schedule}),
         region or TrustRegion(),
     )
-
-
-def flat(tensors) -> np.ndarray:
-    return np.concatenate([np.ravel(tensor) for tensor in tensors])
 
 
 def dev_measure(teaching, theta, seed: int) -> float:
@@ -166,20 +161,8 @@ def test_a_learning_rate_schedule_goes_on_after_a_refusal(make_teaching) -> None
 
 
 def test_a_restored_trainer_goes_on_to_the_very_same_numbers(make_teaching) -> None:
-    teaching = make_teaching()
-    whole = make_trainer(teaching)
-    for _ in range(3):
-        whole.step()
-    arrays, record = whole.snapshot()
-    restored = make_trainer(teaching)
-    restored.restore(arrays, json.loads(json.dumps(record)))
-    for trainer in (whole, restored):
-        while not trainer.finished:
-            trainer.step()
-        trainer.finish()
-    np.testing.assert_array_equal(flat(whole.theta), flat(restored.theta))
-    np.testing.assert_array_equal(flat(whole.best_theta), flat(restored.best_theta))
-    records = [trainer.snapshot().record for trainer in (whole, restored)]
+    trainers = assert_goes_on_alike(lambda: make_trainer(make_teaching()), after=3)
+    records = [trainer.snapshot().record for trainer in trainers]
     for history in (record["history"] for record in records):
         for step in history:
             assert {"rollout", "dev gradient", "reverse", "evaluation"} <= step["seconds"].keys()

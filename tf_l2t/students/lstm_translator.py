@@ -250,8 +250,8 @@ def _built(layer: keras.Layer, width: int | None) -> keras.Layer:
 
 def _embedding(size: int, width: int) -> keras.layers.Embedding:
     # From the small ones that Keras begins with, the annotations of all words are alike, and a
-    # student may learn for thousands of steps before it attends to anything. From larger ones it
-    # learns less of rare words (results/LOG.md).
+    # student may learn for thousands of steps before it attends to anything. From larger ones than
+    # these it translated worse (results/LOG.md).
     normal = keras.initializers.RandomNormal(stddev=0.3)
     return _built(keras.layers.Embedding(size, width, embeddings_initializer=normal), None)
 
