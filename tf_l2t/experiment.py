@@ -166,7 +166,7 @@ class Experiment:
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
         rule = recipe(learning_rates[0], self._teacher_budget.num_steps)
         self._trajectory = plan_trajectory(
-            storage, self._teacher_task, rule, self._teacher_budget, truncate, self.replicas
+            storage, self._teacher_task, loss, rule, self._teacher_budget, truncate, self.replicas
         )
         self._new_comparison = functools.partial(
             Comparison,

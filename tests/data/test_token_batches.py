@@ -52,7 +52,23 @@ def test_no_example_more_would_have_room():
     source = TokenBatches(LENGTHS, 300)
     batches = unpadded(source.rows(0, source.batches_per_epoch))
     full = [b for b in batches if (len(b) + 1) * LENGTHS[b].max() > 300]
-    assert len(full) >= len(batches) - 1  # the one of the shortest examples takes what is left
+    assert len(full) >= len(batches) - 2  # those of the shortest examples share what is left
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        ([4] * 7, [2, 2, 3]),
+        ([4] * 8, [2, 3, 3]),
+        ([9, 1], [1, 1]),
+        ([5, 4, 1, 1, 1], [2, 3]),
+        ([2], [1]),
+    ],
+)
+def test_the_last_batch_is_not_a_rest(lengths, sizes):
+    batches = TokenBatches([[length] for length in lengths], 12)
+    rows = unpadded(batches.rows(0, batches.batches_per_epoch))
+    assert sorted(map(len, rows)) == sizes
 
 
 def test_lengths_of_a_batch_are_alike_and_partners_change():

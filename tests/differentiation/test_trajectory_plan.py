@@ -57,20 +57,22 @@ def test_what_is_held_is_what_was_planned(storage):
     ("rule", "length"), [(SGD(0.1, momentum=0.9), 3), (Adam(0.1), None)], ids=["SGD", "Adam"]
 )
 def test_an_engine_holds_what_was_planned(rule, length):
-    def inner_loss(weights, variables, coefficients, batch):
+    def inner_loss(weights, variables, coefficients, batch, own):
         loss = tf.reduce_sum(coefficients * weights[0] ** 2) + tf.reduce_sum(weights[1])
-        return loss, [variables[0] + 1]
+        return loss, [variables[0] + 1], own + 1
 
     step = TrainingStep(inner_loss, lambda t, context: (), rule)
     weights, variables = [tf.ones([3, 2]), tf.ones([4])], [tf.zeros([5])]
-    planned = state_bytes(rule, weights, variables)
-    assert planned.saved == 4 * (15 if isinstance(rule, SGD) else 35)
-    assert planned.whole == 4 * (25 if isinstance(rule, SGD) else 35)
+    loss_state = (tf.zeros([2]),)
+    planned = state_bytes(rule, weights, variables, loss_state)
+    assert planned.saved == 4 * (17 if isinstance(rule, SGD) else 37)
+    assert planned.whole == 4 * (27 if isinstance(rule, SGD) else 37)
     compiled = Engine(step).segments
     for storage in STORAGE_POLICIES:
         engine = Engine(step, storage=storage, segment_length=length, truncate=10)
         engine.segments = compiled
-        rollout = engine.roll_out(step.initial_state(weights, variables), tf.ones([3, 2]), 13)
+        state = step.initial_state(weights, variables, loss_state)
+        rollout = engine.roll_out(state, tf.ones([3, 2]), 13)
         adjoint = [tf.ones_like(tensor) for tensor in tf.nest.flatten(rollout.state)]
         engine.reverse(rollout, tf.ones([3, 2]), adjoint)
         assert rollout.trajectory.nbytes == held_bytes(storage, planned, 10, length), storage

@@ -4,11 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_l2t.data import arrays
 from tf_l2t.differentiation import SGD
 from tf_l2t.differentiation.plan import AUTO, Room
 from tf_l2t.differentiation.replicas import Replicas
+from tf_l2t.losses import DynamicBilinear
+from tf_l2t.losses.base import Loss
 from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.runtime import plan
 from tf_l2t.students import logistic_regression
@@ -29,10 +32,13 @@ def planned(monkeypatch):
     source = arrays(images, labels, images, labels)
     task = Classification(source, logistic_regression, ExpectedAccuracy(), batch_size=2, dev_size=9)
 
-    def make(storage: str, room: Room, truncate: int | None = None) -> plan.TrajectoryPlan:
+    def make(
+        storage: str, room: Room, truncate: int | None = None, loss: Loss | None = None
+    ) -> plan.TrajectoryPlan:
         monkeypatch.setattr(plan, "room", lambda: room)
         budget = Budget(120, warm_start_steps=20, observe_every=10)
-        return plan.plan_trajectory(storage, task, RULE, budget, truncate, Replicas())
+        loss = loss or DynamicBilinear()
+        return plan.plan_trajectory(storage, task, loss, RULE, budget, truncate, Replicas())
 
     return make
 
@@ -53,6 +59,18 @@ def test_the_trajectory_of_a_task(planned) -> None:
         'storage "memory", 0.2 kB a step: 22.4 kB in memory (1.0 GB of memory are free)'
     )
     assert planned(AUTO, Room(10**9, None, 0), truncate=7).num_steps == 7
+
+
+class Counting(DynamicBilinear):
+    """A taught loss with a state of its own."""
+
+    def initial_state(self, num_classes, seed):
+        return (tf.zeros([num_classes, 5]),)
+
+
+def test_the_state_of_a_loss_is_counted(planned) -> None:
+    found = planned(AUTO, Room(10**9, None, 10**9), loss=Counting())
+    assert (found.state.saved, found.state.whole) == (STEP_BYTES + 60, 2 * STEP_BYTES + 60)
 
 
 def test_less_room_gives_another_policy_and_too_little_an_error(planned) -> None:

@@ -24,8 +24,9 @@ class TokenBatches:
     as many batches, and batch t is a function of (seed, t) that takes no look at those before.
 
     With `max_tokens`, each batch takes as many of the longest examples left as have room: its
-    sentences times the length of its longest is at most `max_tokens`. Without it the sizes of all
-    batches are as equal as can be, `max_sentences` at most.
+    sentences times the length of its longest is at most `max_tokens`; the last two share what is
+    left to them. Without it the sizes of all batches are as equal as can be, `max_sentences` at
+    most.
     """
 
     def __init__(
@@ -160,4 +161,8 @@ def _sizes(longest_first: np.ndarray, max_tokens: int | None, most: int | None) 
         room = int(max_tokens // longest_first[taken])
         sizes.append(min(room, total - taken, total if most is None else most))
         taken += sizes[-1]
+    # What is left to the last batch may be a sentence or two, whose gradient is mostly noise.
+    both = sum(sizes[-2:])
+    if len(sizes) > 1 and sizes[-1] < both // 2:
+        sizes[-2:] = [both - both // 2, both // 2]
     return np.array(sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -14,6 +14,7 @@ from tf_l2t.differentiation.trajectory import (
     nbytes,
 )
 from tf_l2t.differentiation.update_rules import UpdateRule
+from tf_l2t.types import Nest
 
 AUTO = "auto"
 # "host" is for accelerators: elsewhere it is the memory that "memory" takes. "disk" comes last: a
@@ -57,10 +58,14 @@ class Room(NamedTuple):
 
 
 def state_bytes(
-    update_rule: UpdateRule, weights: list[tf.Tensor], variables: list[tf.Tensor]
+    update_rule: UpdateRule,
+    weights: list[tf.Tensor],
+    variables: list[tf.Tensor],
+    loss_state: Sequence[Nest] = (),
 ) -> StateBytes:
-    """Returns the bytes of a state of a student with such weights and variables."""
-    slots, rest = nbytes(update_rule.init(weights)), nbytes([weights, variables])
+    """Returns the bytes of a state of a student with such weights, variables and `loss_state`."""
+    slots = nbytes(update_rule.init(weights))
+    rest = nbytes([weights, variables, *loss_state])
     return StateBytes(rest + slots if update_rule.reads_slots else rest, rest + slots)
 
 

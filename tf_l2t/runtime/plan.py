@@ -22,6 +22,7 @@ from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.trajectory import STORAGE_POLICIES
 from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.differentiation.workers import Workers
+from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.room import room
 from tf_l2t.tasks.task import Task
 from tf_l2t.training.budget import Budget
@@ -102,6 +103,7 @@ class TrajectoryPlan:
 def plan_trajectory(
     storage: str,
     task: Task,
+    loss: Loss,
     update_rule: UpdateRule,
     budget: Budget,
     truncate: int | None,
@@ -116,6 +118,7 @@ def plan_trajectory(
     Args:
         storage: one of `STORAGE_POLICIES`, or "auto".
         task: of these students.
+        loss: what they minimise.
         update_rule: of these students, at any learning rate.
         budget: how long they are trained.
         truncate: how many of their last steps are recorded; all but the warm start if None.
@@ -126,7 +129,8 @@ def plan_trajectory(
     """
     one_of("Experiment", "storage", storage, (AUTO, *STORAGE_POLICIES))
     weights, variables = task.initial(seed=0)
-    state = state_bytes(update_rule, weights, variables)
+    loss_state = loss.initial_state(len(task.class_names), seed=0)
+    state = state_bytes(update_rule, weights, variables, loss_state)
     num_steps = budget.num_steps - budget.warm_start_steps
     num_steps = max(1, min(num_steps, truncate or num_steps))
     found, free = needs(state, num_steps, budget.observe_every), _least(room(), replicas.workers)
