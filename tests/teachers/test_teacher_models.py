@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tf_l2t.teachers import attention_teacher, fixed_teacher
+from tf_l2t.teachers.attention import attention_weights
 from tf_l2t.teachers.state_features import (
     feature_names,
     observation,
@@ -50,6 +51,25 @@ def test_the_keys_differ_so_that_they_can_part() -> None:
     assert np.abs(v - other).max() > 0.1
 
 
+def test_keys_that_listen_to_time_take_turns() -> None:
+    states = np.full((21, 13), 0.98, "float32")
+    states[:, 0] = np.linspace(0, 1, 21)
+
+    def attended(**scales) -> np.ndarray:
+        teacher = attention_teacher({"phi": (10, 10)}, 13, **scales)
+        theta = [tf.convert_to_tensor(v) for v in teacher.trainable_variables]
+        return attention_weights(teacher, theta, tf.constant(states)).numpy()
+
+    in_turn = attended(key_scale=0.1, time_scale=4.0)
+    assert in_turn[0].max() < 0.25
+    assert in_turn[-1].max() > 0.5
+    plain, same = attended(), attended(time_scale=1.0)
+    np.testing.assert_array_equal(plain, same)
+    # How far the attention moves from begin to end, at most 1.
+    moved = lambda weights: np.abs(weights[-1] - weights[0]).sum() / 2
+    assert moved(in_turn) > 0.5 > moved(plain)
+
+
 def test_the_fixed_teacher_has_nothing_to_learn() -> None:
     assert fixed_teacher(SHAPES, 7).trainable_variables == []
 
@@ -59,6 +79,8 @@ def test_bad_arguments_are_named() -> None:
         attention_teacher({}, 7)
     with pytest.raises(ValueError, match="num_keys must be at least 1, got 0"):
         attention_teacher(SHAPES, 7, num_keys=0)
+    with pytest.raises(ValueError, match="time_scale must be .*, got -1"):
+        attention_teacher(SHAPES, 7, time_scale=-1.0)
     with pytest.raises(ValueError, match=r"'phi' has the shape \(4, 3\)"):
         attention_teacher({"phi": (4, 3)}, 7)
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_l2t.checks import not_negative
 from tf_l2t.teachers.initial import initial_coefficients
 
 
@@ -21,6 +22,7 @@ def attention_teacher(
     diagonal: float = 0.2,
     off_diagonal: float = 0.002,
     key_scale: float = 1.0,
+    time_scale: float | None = None,
     seed: int = 0,
 ) -> keras.Model:
     """Builds the teacher Φ_t = W softmax(V s_t).
@@ -37,13 +39,18 @@ def attention_teacher(
         diagonal: Φ_0(i, i).
         off_diagonal: Φ_0(i, j), j ≠ i.
         key_scale: standard deviation of the entries of V.
+        time_scale: that of the entries that t/T is multiplied with, the first feature; `key_scale`
+            if None. The accuracies and precisions change little through most of a training, so
+            that with many of them at a `key_scale` of 1 one key has most of the attention from
+            begin to end. A small `key_scale` beside a `time_scale` of some units lets the keys
+            take turns.
         seed: of V.
 
     Returns:
         A Keras model: states, float32 [batch, |s|] -> {name: [batch, *shape]}.
 
     Raises:
-        ValueError: if there is nothing to set, or no key.
+        ValueError: if there is nothing to set, no key, or a scale is negative or not finite.
 
     Wu et al. 2018, section 4.1: W ∈ R^{C×C×N}, V ∈ R^{N×|s|}, N = 10.
     """
@@ -54,13 +61,15 @@ def attention_teacher(
         )
     if num_keys < 1:
         raise ValueError(f"num_keys must be at least 1, got {num_keys}; the paper has 10.")
+    for name, scale in (("key_scale", key_scale), ("time_scale", time_scale or 0.0)):
+        not_negative("attention_teacher", name, scale, "0.1 to 5.0 is usual.")
     layers = keras.layers
     state = keras.Input((num_features,), name="state")
     attention = layers.Dense(
         num_keys,
         activation="softmax",
         use_bias=False,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=key_scale, seed=seed),
+        kernel_initializer=RandomKeys(key_scale, time_scale, seed),
         name="attention",
     )(state)
     outputs = {}
@@ -95,6 +104,30 @@ def attention_weights(
     variables = zip(teacher.trainable_variables, theta, strict=True)
     with keras.StatelessScope(state_mapping=[(v, value) for v, value in variables]):
         return keras.Model(teacher.inputs, layer.output)(states)
+
+
+@keras.saving.register_keras_serializable(package="tf_l2t")
+class RandomKeys(keras.initializers.Initializer):
+    """Draws the keys, V, from a normal distribution.
+
+    Args:
+        scale: standard deviation.
+        time_scale: that of the entries for the first feature; `scale` if None.
+        seed: of the draw.
+    """
+
+    def __init__(self, scale: float, time_scale: float | None, seed: int) -> None:
+        self.scale, self.time_scale, self.seed = scale, time_scale, seed
+
+    def __call__(self, shape: tuple[int, int], dtype: str | None = None) -> keras.KerasTensor:
+        """Returns the kernel [features, keys]."""
+        first = self.scale if self.time_scale is None else self.time_scale
+        scales = np.array([first] + [self.scale] * (shape[0] - 1), "float32")
+        normal = keras.random.normal(shape, dtype=dtype, seed=self.seed)
+        return normal * keras.ops.cast(scales[:, None], normal.dtype)
+
+    def get_config(self) -> dict[str, object]:
+        return {"scale": self.scale, "time_scale": self.time_scale, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="tf_l2t")
