@@ -35,7 +35,9 @@ def _best_fixed(rows: Rows, score: Score) -> str | None:
 def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
     header = ["loss", *(f"{split} {score.reported} %" for split in ("test", "dev"))]
     header += [f"minus {baseline}", "95 % interval", "p"] if baseline else []
-    lines = [[*header, "chosen on dev", "seconds a student"]]
+    taught = any("teacher_seconds" in row for row in rows.values())
+    header += ["chosen on dev", "seeds", "seconds a student"]
+    lines = [[*header, *(["teacher's hours"] if taught else [])]]
     for name, row in rows.items():
         found = None
         if baseline and name != baseline:
@@ -49,7 +51,9 @@ def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
                 plus_minus(dev) if dev else "",
                 *(_tested(found) if baseline else []),
                 ", ".join(filter(None, chosen)),
+                str(len(row["students"])),
                 f"{row['seconds']['mean']:.0f}",
+                *([_hours(row)] if taught else []),
             ]
         )
     return markdown(lines)
@@ -84,6 +88,11 @@ def _beside(title: str, columns: Mapping[str, Rows]) -> str:
     return f"{markdown(errors)}\n\n{markdown(against)}"
 
 
+def _hours(row: Mapping[str, Any]) -> str:
+    """Returns how long the training of a row's teacher took, "" if it has none."""
+    return f"{row['teacher_seconds'] / 3600:.2f}" if "teacher_seconds" in row else ""
+
+
 def per_hour(settings: Mapping[str, Rows]) -> str:
     """Returns what ways of teaching gain over the fixed loss of their setting, and in what time.
 
@@ -105,12 +114,12 @@ def per_hour(settings: Mapping[str, Rows]) -> str:
 
 
 def _gains(row: Mapping[str, Any], fixed: Mapping[str, Any] | None) -> list[str]:
-    hours = row["teacher_seconds"] / 3600
     if fixed is None:
-        return ["", "", f"{hours:.2f}", ""]
+        return ["", "", _hours(row), ""]
+    hours = row["teacher_seconds"] / 3600
     dev, test = (_difference(fixed, row, split=split) for split in ("dev", "test"))
     gains = [" ".join(_tested(found)[:2]).strip() for found in (dev, test)]
-    return [*gains, f"{hours:.2f}", f"{100 * dev['mean'] / hours:+.2f}"]
+    return [*gains, _hours(row), f"{100 * dev['mean'] / hours:+.2f}"]
 
 
 def noisy_figure(figure: Figure, settings: Mapping[str, Rows]) -> None:

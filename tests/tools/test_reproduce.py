@@ -192,7 +192,7 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
             }
         },
         "mlp-taught": taught(row([0.010, 0.011, 0.012], 0.01)),
-        "mlp-static": taught(row([0.015, 0.014, 0.016], 0.01)),
+        "mlp-static": taught(row([0.015, 0.014, 0.016], 0.01), 0.5),
     }
     table = tables.TABLES["1"]
     text = table.markdown(table.settings(results))
@@ -201,6 +201,10 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
     assert "| [-1.15, -0.65] |" in lines["taught"]
     assert "epsilon 0.1, rate 0.1" in lines["label smoothing"]
     assert set(lines) >= {"taught, static", "cross entropy"}
+    cells = cells_of(text)
+    assert cells["loss"][-3:] == ["seeds", "seconds a student", "teacher's hours"]
+    assert cells["taught, static"][-3:] == ["3", "3", "0.50"]
+    assert cells["cross entropy"][-1] == ""
     # A part of it is there before the rest is.
     part = table.settings({"mlp-taught": results["mlp-taught"]})
     assert "minus" not in table.markdown(part)
