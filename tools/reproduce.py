@@ -5,14 +5,14 @@
     tools/reproduce.py --table noisy
     tools/reproduce.py --table 2 --rows resnet8_cifar10
     tools/reproduce.py --table 3
-    tools/reproduce.py --table transfer   # takes the teachers that the others left under --runs
+    tools/reproduce.py --table transfer   # takes the teachers of the others
 
 Every run is a command of the package, `python -m tf_l2t.train` or `compare`, in a directory of its
 own under --runs, and goes on from where it was interrupted. As many run side by side as there are
 cores, each pinned to one: that is faster than one after the other on all. At the end, and with
 --report at any time, results/table1.json (of a named table results/table_noisy.json) holds the
 numbers, configuration and command of every run that is complete, the .md beside it the Markdown,
-and the .png the figure.
+and the .png the figure; results/teachers/ has the teacher of every run that trained one.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,9 +36,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tables import TABLES, Run, Table, record_name, write_figure  # noqa: E402
+from tables import TABLES, Run, Table, kept_teacher, record_name, write_figure  # noqa: E402
 
-from tf_l2t.runtime.files import write_json, write_text  # noqa: E402
+from tf_l2t.runtime.files import replace_directory, write_json, write_text  # noqa: E402
 
 # Of each student; curves that the figures of a run show, and that would fill the repository.
 _CURVES = (
@@ -109,6 +110,10 @@ def main(argv: Sequence[str]) -> int:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         code = 130
     found = {run.name: _collect(run, args.runs / args.table) for run in table.runs}
+    for name, result in found.items():
+        if result:
+            teacher = args.runs / args.table / name / "teacher"
+            _keep_teacher(teacher, kept_teacher(args.results, args.table, name))
     found = {name: result or kept.get(name) for name, result in found.items()}
     _report(table, {name: result for name, result in found.items() if result}, record)
     missing = [name for name, result in found.items() if not result]
@@ -124,7 +129,7 @@ def _cores() -> list[int]:
 
 def _made_by(run: Run) -> dict[str, str]:
     """Returns the command of a run, and a digest of its gin file with all that this includes."""
-    command = ["python", "-m", f"tf_l2t.{run.program}", *run.command(pathlib.Path("RUNS"))]
+    command = ["python", "-m", f"tf_l2t.{run.program}", *run.command(pathlib.Path("results"))]
     names, texts = [run.gin_file], {}
     while names:
         name = names.pop()
@@ -142,7 +147,7 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs.mkdir(parents=True, exist_ok=True)
     cores = _cores()
-    waiting = [run for run in todo if _has_its_teacher(run, args.runs)]
+    waiting = [run for run in todo if _has_its_teacher(run, args.results)]
     failed = len(waiting) < len(todo)
     free = [cores[k % len(cores)] for k in range(args.jobs)]
     working: dict[subprocess.Popen, tuple[Run, int, float]] = {}
@@ -181,7 +186,9 @@ def _end(processes: list[subprocess.Popen]) -> None:
 
 
 def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) -> subprocess.Popen:
-    command = [sys.executable, "-m", f"tf_l2t.{run.program}", *run.command(args.runs)]
+    # Relative, since the results of a run say where its teacher was.
+    results = pathlib.Path(os.path.relpath(args.results))
+    command = [sys.executable, "-m", f"tf_l2t.{run.program}", *run.command(results)]
     pinned = args.jobs > 1 and hasattr(os, "sched_setaffinity")
     with open(runs / f"{run.name}.log", "a") as log:
         return subprocess.Popen(
@@ -195,11 +202,22 @@ def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) ->
         )
 
 
-def _has_its_teacher(run: Run, runs: pathlib.Path) -> bool:
-    """Returns whether the run whose teacher a run takes is complete, and says so if not."""
-    if run.teacher is None or _status(runs / run.teacher) == "complete":
+def _keep_teacher(teacher: pathlib.Path, kept: pathlib.Path) -> None:
+    """Copies the teacher of a complete run, if it trained one."""
+    if not teacher.exists():
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    fresh = kept.with_name(f".{kept.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.copytree(teacher, fresh)
+    replace_directory(fresh, kept)
+
+
+def _has_its_teacher(run: Run, results: pathlib.Path) -> bool:
+    """Returns whether the teacher that a run takes is there, and says how to make it if not."""
+    if run.teacher is None or kept_teacher(results, *run.teacher).exists():
         return True
-    table, _, name = run.teacher.partition("/")
+    table, name = run.teacher
     print(f"{run.name}: left out; first do tools/reproduce.py --table {table} --only {name}")
     return False
 

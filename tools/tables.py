@@ -40,7 +40,7 @@ class Run:
         program: "train" or "compare".
         gin_file: its configuration.
         bindings: more of it.
-        teacher: the run, as TABLE/NAME, whose teacher it takes.
+        teacher: the table and the run whose teacher it takes.
         taught: what the table calls its taught row.
         rows: what --rows calls the setting; if None, the name of the run.
     """
@@ -50,7 +50,7 @@ class Run:
     program: str
     gin_file: str
     bindings: tuple[str, ...] = ()
-    teacher: str | None = None
+    teacher: tuple[str, str] | None = None
     taught: str = TAUGHT
     rows: str | None = None
 
@@ -59,12 +59,12 @@ class Run:
         """What --rows calls it by."""
         return self.rows or self.name
 
-    def command(self, runs: pathlib.Path) -> list[str]:
+    def command(self, results: pathlib.Path) -> list[str]:
         """Returns the arguments after `python -m tf_l2t.PROGRAM`, but for --run_dir."""
         arguments = [f"--gin_file={self.gin_file}"]
         arguments += [f"--gin_bindings={binding}" for binding in self.bindings]
         if self.teacher:
-            arguments.append(f"--teacher={runs / self.teacher / 'teacher'}")
+            arguments.append(f"--teacher={kept_teacher(results, *self.teacher)}")
         return arguments
 
 
@@ -98,6 +98,11 @@ class Table:
 def record_name(table: str) -> str:
     """Returns what the files of a table are called, such as "table1" and "table_noisy"."""
     return f"table{table}" if table[0].isdigit() else f"table_{table}"
+
+
+def kept_teacher(results: pathlib.Path, table: str, run: str) -> pathlib.Path:
+    """Returns where the teacher of a run is kept, for other runs and for users."""
+    return results / "teachers" / record_name(table) / run
 
 
 def write_figure(table: Table, settings: Mapping[str, Rows], path: pathlib.Path) -> None:
@@ -184,7 +189,7 @@ def _iwslt14_runs() -> Iterable[Run]:
 
 
 def _transfer_runs() -> Iterable[Run]:
-    clean, noise = "1/lenet-taught", "noisy/noise45-dev5000"
+    clean, noise = ("1", "lenet-taught"), ("noisy", "noise45-dev5000")
     fashion = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
     for teacher, kind, steps in ((clean, "clean", 8600), (noise, "noisy", 1600)):
         for name, title, bindings in (

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tools"))
 import reproduce
 import tables
 from tables import Run, Table
+
+import tf_l2t
 
 NOISE = (
     "Classification.corruption = @PairFlips()",
@@ -56,6 +59,8 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     assert "| 5,000 dev " in markdown
     assert markdown.strip() in capsys.readouterr().out
     assert (tmp_path / "table_noisy.png").stat().st_size > 10_000
+    kept = tf_l2t.load_teacher(tmp_path / "teachers" / "table_noisy" / "small", num_classes=10)
+    assert kept.metadata["config"] == found["config"]
     # What is complete is not trained again.
     _, again = make()
     assert again["runs"]["small"]["rows"] == found["rows"]
@@ -73,6 +78,25 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     (tmp_path / "runs" / "noisy").rename(tmp_path / "elsewhere")
     assert make("--keep") == (0, again)
     assert not list((tmp_path / "runs" / "noisy").iterdir())
+
+
+def test_a_run_takes_the_teacher_of_another(make, tiny_gin, tmp_path, monkeypatch, capsys) -> None:
+    rows = ("Experiment.rows = []",)
+    run = Run("other", "other, seeds", "compare", str(tiny_gin), rows, ("noisy", "small"))
+    monkeypatch.setitem(reproduce.TABLES, "transfer", Table((run,), tables.side_by_side))
+    given = ["--table=transfer", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path}"]
+    assert reproduce.main(given) == 1
+    said = capsys.readouterr().out
+    assert "other: left out; first do tools/reproduce.py --table noisy --only small" in said
+    make()
+    # The directory of the run that trained it is not needed.
+    shutil.rmtree(tmp_path / "runs")
+    assert reproduce.main(given) == 0
+    record = json.loads((tmp_path / "table_transfer.json").read_text())["runs"]["other"]
+    assert list(record["rows"]) == ["taught"]
+    path = pathlib.Path("teachers") / "table_noisy" / "small"
+    assert record["taught_by"]["path"].endswith(str(path))
+    assert f"--teacher={pathlib.Path('results') / path}" in record["made_by"]["command"]
 
 
 def test_a_second_interruption_leaves_no_run_behind(monkeypatch) -> None:
