@@ -183,6 +183,7 @@ def test_the_table_of_wrong_labels_is_that_of_the_results() -> None:
         ("tables/noisy", "table_noisy"),
         ("tables/noisy_bilinear", "table_noisy_bilinear"),
         ("tables/transfer_clean", "transfer_clean"),
+        ("tables/transfer_mlp", "transfer_mlp"),
         ("tables/transfer_noisy", "transfer_noisy"),
     ],
 )

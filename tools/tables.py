@@ -189,19 +189,47 @@ def _iwslt14_runs() -> Iterable[Run]:
 
 
 def _transfer_runs() -> Iterable[Run]:
-    clean, noise = ("1", "lenet-taught"), ("noisy", "noise45-dev5000")
+    clean, mlp, noise = ("1", "lenet-taught"), ("1", "mlp-taught"), ("noisy", "noise45-dev5000")
+    same, perceptron = ("same", "as in its table, other seeds", ()), ("STUDENT = @mlp",)
     fashion = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
-    for teacher, kind, steps in ((clean, "clean", 8600), (noise, "noisy", 1600)):
-        for name, title, bindings in (
-            ("same", "as in its table, other seeds", ()),
-            ("perceptron", "a perceptron", ("STUDENT = @mlp",)),
-            ("shorter", f"{steps // 4:,} steps", (f"NUM_STEPS = {steps // 4}",)),
-            ("longer", f"{2 * steps:,} steps", (f"NUM_STEPS = {2 * steps}",)),
-            ("fashion", "Fashion-MNIST", fashion),
-        ):
+
+    def of_length(name: str, steps: int) -> tuple[str, str, tuple[str, ...]]:
+        return name, f"{steps:,} steps", (f"NUM_STEPS = {steps}",)
+
+    for teacher, kind, title, others in (
+        (
+            clean,
+            "clean",
+            "LeNet's teacher on clean labels",
+            (
+                ("perceptron", "a perceptron", perceptron),
+                of_length("shorter", 2150),
+                of_length("longer", 17200),
+                ("fashion", "Fashion-MNIST", fashion),
+            ),
+        ),
+        (
+            mlp,
+            "mlp",
+            "Perceptron's teacher on clean labels",
+            (of_length("longer", 17200), ("fashion", "Fashion-MNIST", fashion)),
+        ),
+        (
+            noise,
+            "noisy",
+            "LeNet's teacher on wrong labels",
+            (
+                ("perceptron", "a perceptron", perceptron),
+                of_length("shorter", 400),
+                of_length("longer", 3200),
+                ("fashion", "Fashion-MNIST", fashion),
+            ),
+        ),
+    ):
+        for name, column, bindings in (same, *others):
             yield Run(
                 f"{kind}-{name}",
-                f"{kind} labels, {title}",
+                f"{title}, {column}",
                 "compare",
                 f"gin/tables/transfer_{kind}.gin",
                 ("Experiment.seed = 1", *bindings),
