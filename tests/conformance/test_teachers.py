@@ -1,5 +1,7 @@
 """What every teacher must do; a teacher that is not in the table fails the suite."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from tf_l2t import teachers
 BUILDERS = {
     "attention_teacher": teachers.attention_teacher,
     "fixed_teacher": teachers.fixed_teacher,
+    "attention_teacher, relative": functools.partial(
+        teachers.attention_teacher, relative=True, time_scale=4.0
+    ),
 }
 SHAPES = {"phi": (4, 4), "bias": (), "diagonal": (6,)}
 NUM_FEATURES = 7
@@ -33,7 +38,7 @@ def theta_of(teacher: keras.Model) -> list[tf.Tensor]:
 
 
 def test_the_table_is_complete() -> None:
-    assert set(BUILDERS) == set(teachers.__all__)
+    assert {name.partition(",")[0] for name in BUILDERS} == set(teachers.__all__)
 
 
 def test_each_coefficient_has_its_shape_in_float32(teacher) -> None:

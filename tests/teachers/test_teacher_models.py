@@ -70,6 +70,24 @@ def test_keys_that_listen_to_time_take_turns() -> None:
     assert moved(in_turn) > 0.5 > moved(plain)
 
 
+def test_relative_values_are_in_units_of_those_they_start_from() -> None:
+    states = tf.random.stateless_uniform([3, 7], [1, 2])
+    scales = {"diagonal": 0.3, "off_diagonal": 0.01}
+    plain = attention_teacher(SHAPES, 7, **scales)
+    relative = attention_teacher(SHAPES, 7, **scales, relative=True)
+    for name, value in plain(states).items():
+        np.testing.assert_allclose(relative(states)[name], value, rtol=1e-5)
+    twice = [
+        2 * variable if "phi" in variable.path else variable + 1 if "bias" in variable.path else
+        tf.convert_to_tensor(variable)
+        for variable in relative.trainable_variables
+    ]  # fmt: skip
+    outputs, _ = relative.stateless_call(twice, [], states)
+    np.testing.assert_allclose(outputs["phi"], 2 * plain(states)["phi"], rtol=1e-5)
+    # Where they start from 0, a unit is 1.
+    np.testing.assert_allclose(outputs["bias"], np.ones(3), rtol=1e-5)
+
+
 def test_the_fixed_teacher_has_nothing_to_learn() -> None:
     assert fixed_teacher(SHAPES, 7).trainable_variables == []
 

@@ -23,6 +23,7 @@ def attention_teacher(
     off_diagonal: float = 0.002,
     key_scale: float = 1.0,
     time_scale: float | None = None,
+    relative: bool = False,
     seed: int = 0,
 ) -> keras.Model:
     """Builds the teacher Φ_t = W softmax(V s_t).
@@ -44,6 +45,9 @@ def attention_teacher(
             that with many of them at a `key_scale` of 1 one key has most of the attention from
             begin to end. A small `key_scale` beside a `time_scale` of some units lets the keys
             take turns.
+        relative: whether W is in units of the coefficients that it starts from (of 1 where they
+            are 0): a step of so many per cent of each, so that one learning rate, such as 0.05 of
+            Adam, suits the diagonal, what lies beside it, and V.
         seed: of V.
 
     Returns:
@@ -74,12 +78,15 @@ def attention_teacher(
     )(state)
     outputs = {}
     for name, value in initial_coefficients(coefficient_shapes, diagonal, off_diagonal).items():
+        unit = np.where(value == 0, 1, value) if relative else np.ones_like(value)
         flat = layers.Dense(
             value.size,
             use_bias=False,
-            kernel_initializer=SameForAllKeys(value),
+            kernel_initializer=SameForAllKeys(value / unit),
             name=f"values_of_{name}",
         )(attention)
+        if relative:
+            flat = layers.Rescaling(unit.ravel().tolist())(flat)
         outputs[name] = layers.Reshape(value.shape, name=name)(flat)
     return keras.Model(state, outputs, name="attention_teacher")
 
