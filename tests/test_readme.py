@@ -179,6 +179,7 @@ def test_the_table_of_wrong_labels_is_that_of_the_results() -> None:
         ("paper/lenet_mnist", "paper_lenet_mnist"),
         ("paper/mlp_mnist", "paper_mlp_mnist"),
         ("tables/mlp", "table1_mlp"),
+        ("tables/mlp_margin", "table1_mlp_margin"),
         ("tables/lenet", "table1_lenet"),
         ("tables/noisy", "table_noisy"),
         ("tables/noisy_bilinear", "table_noisy_bilinear"),
