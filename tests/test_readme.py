@@ -10,6 +10,7 @@ import gin
 import pytest
 import tensorflow as tf
 
+import tf_l2t
 from tf_l2t import data, experiment, losses, measures, students, teachers
 from tf_l2t.data import CropAndFlip, corruptions, embedded_mnist, vocabularies
 from tf_l2t.differentiation import SGD, Adam
@@ -161,13 +162,28 @@ def test_the_tables_are_those_of_the_results(name: str) -> None:
     assert any(results["table"] in page.read_text() for page in PAGES)
 
 
-def test_the_table_of_wrong_labels_is_that_of_the_results() -> None:
-    results = ROOT / "results"
-    table = (results / "table_noisy.md").read_text().strip()
+@pytest.mark.parametrize("name", ["table1", "table_noisy"])
+def test_what_is_said_of_a_table_is_that_of_the_results(name: str) -> None:
+    table = (ROOT / "results" / f"{name}.md").read_text().strip()
     assert table in (ROOT / "docs" / "results.md").read_text()
-    assert table.split("\n\n")[0] in README
-    runs = json.loads((results / "table_noisy.json").read_text())["runs"]
+    shown = table if name == "table1" else table.split("\n\n")[0]
+    assert shown in README
+    runs = json.loads((ROOT / "results" / f"{name}.json").read_text())["runs"]
     assert {run["status"] for run in runs.values()} == {"complete"}
+
+
+KEPT = sorted(path.parent for path in (ROOT / "results" / "teachers").rglob("teacher.json"))
+
+
+@pytest.mark.parametrize("directory", KEPT, ids=lambda path: path.name)
+def test_every_kept_teacher_loads(directory: pathlib.Path) -> None:
+    teacher = tf_l2t.load_teacher(directory, num_classes=10)
+    coefficients = teacher(tf.zeros([1, len(teacher.feature_names)]))
+    assert all(tf.reduce_all(tf.math.is_finite(value)) for value in coefficients.values())
+
+
+def test_there_are_kept_teachers() -> None:
+    assert {path.name for path in KEPT} >= {"lenet_mnist", "mlp_mnist", "mlp-taught"}
 
 
 @pytest.mark.parametrize(
