@@ -193,41 +193,33 @@ def _iwslt14_runs() -> Iterable[Run]:
 
 
 def _transfer_runs() -> Iterable[Run]:
-    clean, mlp, noise = ("1", "lenet-taught"), ("1", "mlp-taught"), ("noisy", "noise45-dev5000")
-    same, perceptron = ("same", "as in its table, other seeds", ()), ("STUDENT = @mlp",)
-    fashion = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
-
-    def of_length(name: str, steps: int) -> tuple[str, str, tuple[str, ...]]:
-        return name, f"{steps:,} steps", (f"NUM_STEPS = {steps}",)
-
-    for teacher, kind, title, others in (
+    same = ("same", "as in its table, other seeds", ())
+    perceptron = ("perceptron", "a perceptron", ("STUDENT = @mlp",))
+    source = ("SOURCE = @tfds_images()", "tfds_images.name = 'fashion_mnist'")
+    fashion = ("fashion", "Fashion-MNIST", source)
+    of_length = lambda name, steps: (name, f"{steps:,} steps", (f"NUM_STEPS = {steps}",))
+    shorter, longer = (
+        functools.partial(of_length, "shorter"),
+        functools.partial(of_length, "longer"),
+    )
+    for kind, teacher, title, others in (
         (
-            clean,
             "clean",
+            ("1", "lenet-taught"),
             "LeNet's teacher on clean labels",
-            (
-                ("perceptron", "a perceptron", perceptron),
-                of_length("shorter", 2150),
-                of_length("longer", 17200),
-                ("fashion", "Fashion-MNIST", fashion),
-            ),
+            (perceptron, shorter(2150), longer(17200), fashion),
         ),
         (
-            mlp,
             "mlp",
+            ("1", "mlp-taught"),
             "Perceptron's teacher on clean labels",
-            (of_length("longer", 17200), ("fashion", "Fashion-MNIST", fashion)),
+            (longer(17200), fashion),
         ),
         (
-            noise,
             "noisy",
+            ("noisy", "noise45-dev5000"),
             "LeNet's teacher on wrong labels",
-            (
-                ("perceptron", "a perceptron", perceptron),
-                of_length("shorter", 400),
-                of_length("longer", 3200),
-                ("fashion", "Fashion-MNIST", fashion),
-            ),
+            (perceptron, shorter(400), longer(3200), fashion),
         ),
     ):
         for name, column, bindings in (same, *others):
