@@ -7,6 +7,7 @@ python spread.py multi_worker  one of the workers of TF_CONFIG
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -49,8 +50,8 @@ def tiny_task() -> Classification:
     )
 
 
-def measure(task: Classification, replicas: Replicas, **options: Any) -> dict[str, Any]:
-    """Returns a teacher step's hypergradient and record, θ after two steps, and scores."""
+def trainer_of(task: Classification, replicas: Replicas, **options: Any) -> TeacherTrainer:
+    """Returns a teacher in training whose students start warm and number two and three."""
     loss = DynamicBilinear()
     rule = SGD(learning_rate=0.1, momentum=0.9)
     warm = Teaching(
@@ -72,20 +73,29 @@ def measure(task: Classification, replicas: Replicas, **options: Any) -> dict[st
         **options,
     )
     schedule = TeacherSchedule(num_steps=2, students_per_step=3, selection_students=3)
-    trainer = TeacherTrainer(
+    return TeacherTrainer(
         teaching, keras.optimizers.SGD(0.01), schedule, TrustRegion(clip_factor=1.0)
     )
+
+
+def hypergradient(trainer: TeacherTrainer) -> dict[str, Any]:
+    """Returns the first hypergradient of a teacher, and its record."""
     gradients, record = trainer._hypergradient(0, None)
+    numbers = [record.measure, record.score, record.norm, record.amplification]
+    return {"gradients": _flat(gradients), "record": numbers}
+
+
+def whole(trainer: TeacherTrainer) -> dict[str, Any]:
+    """Returns the hypergradient, θ after two steps, and scores of students."""
+    first = hypergradient(trainer)
     steps = [trainer.step() for _ in range(2)]
-    students = train_and_score(teaching, trainer.theta, [5, 6, 7], ["dev", "test"])
-    lesson = teaching.roll_out(trainer.theta, 3)
-    flat = lambda tensors: np.concatenate([np.ravel(t) for t in tensors]).tolist()
+    students = train_and_score(trainer.teaching, trainer.theta, [5, 6, 7], ["dev", "test"])
+    lesson = trainer.teaching.roll_out(trainer.theta, 3)
     return {
-        "gradients": flat(gradients),
-        "record": [record.measure, record.score, record.norm, record.amplification],
+        **first,
         "selection": [step.selection for step in steps if step.selection],
-        "theta": flat(trainer.theta),
-        "weights": flat(lesson.rollout.state.weights),
+        "theta": _flat(trainer.theta),
+        "weights": _flat(lesson.rollout.state.weights),
         "losses": [student["training_loss"] for student in students],
         "scores": [
             [student[name] for name in ("dev_accuracy", "dev_cross_entropy", "test_measure")]
@@ -94,10 +104,14 @@ def measure(task: Classification, replicas: Replicas, **options: Any) -> dict[st
     }
 
 
+def _flat(tensors: Iterable[tf.Tensor]) -> list[float]:
+    return np.concatenate([np.ravel(t) for t in tensors]).tolist()
+
+
 def main(strategy: str) -> dict[str, Any]:
-    """Returns what `measure` found, by how the replicas are used."""
+    """Returns what was found, by how the replicas are used."""
     if strategy == "none":
-        return {"none": measure(tiny_task(), Distribution().replicas)}
+        return {"none": whole(trainer_of(tiny_task(), Distribution().replicas))}
     if strategy == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -106,12 +120,18 @@ def main(strategy: str) -> dict[str, Any]:
     students = Distribution(strategy, "students", devices).replicas
     batch = Replicas(students._strategy, split_batches=True)
     task = tiny_task()
-    found = {"students": measure(task, students), "batch": measure(task, batch)}
+    found = {
+        "students": whole(trainer_of(task, students)),
+        "batch": whole(trainer_of(task, batch)),
+    }
     if strategy == "mirrored":
+        # What a storage policy and XLA change is the reverse pass alone.
         for storage in ("host", "disk", "recompute"):
-            found[f"students {storage}"] = measure(task, students, storage=storage)
-        found["batch recompute"] = measure(task, batch, storage="recompute")
-        found["students jit"] = measure(task, students, jit_compile=True)
+            found[f"students {storage}"] = hypergradient(
+                trainer_of(task, students, storage=storage)
+            )
+        found["batch recompute"] = hypergradient(trainer_of(task, batch, storage="recompute"))
+        found["students jit"] = hypergradient(trainer_of(task, students, jit_compile=True))
     return found
 
 

@@ -45,14 +45,17 @@ def alone() -> dict[str, Any]:
 
 
 def assert_same(found: dict[str, Any], alone: dict[str, Any], relative: float) -> None:
-    for name, expected in alone.items():
+    assert "gradients" in found
+    for name, values in found.items():
+        expected = alone[name]
         scale = np.abs(expected).max()
-        np.testing.assert_allclose(found[name], expected, atol=relative * scale, err_msg=name)
+        np.testing.assert_allclose(values, expected, atol=relative * scale, err_msg=name)
 
 
 def test_two_devices_of_a_machine(alone) -> None:
     (found,) = outputs_of("mirrored", [{}])
     assert {"students", "batch", "students recompute", "batch recompute"} <= set(found)
+    assert set(found["students"]) == set(found["batch"]) == set(alone)
     for how, values in found.items():
         assert_same(values, alone, 1e-5 if "jit" in how else 1e-6)
 
@@ -60,6 +63,7 @@ def test_two_devices_of_a_machine(alone) -> None:
 def test_two_workers(alone) -> None:
     chief, other = outputs_of("multi_worker", clusters(2))
     for how in ("students", "batch"):
+        assert set(chief[how]) == set(alone)
         assert_same(chief[how], alone, 1e-6)
         # Not one bit apart: they would drift from each other.
         assert chief[how]["theta"] == other[how]["theta"]
