@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from absl import app
-
 from tf_l2t import command_line
+from tf_l2t.entry import start
 from tf_l2t.experiment import Experiment
 
 
@@ -22,4 +21,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    start(main)

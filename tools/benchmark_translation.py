@@ -118,7 +118,7 @@ def _ways(
         # A beam of 1 writes the likeliest word each time where lengths have no penalty.
         name, penalty = ("greedy", 0.0) if beam == 1 else (f"beam of {beam}", args.penalty)
         ways[name] = _exported(
-            TextTranslator(model, source, target, beam_size=beam, length_penalty=penalty)
+            TextTranslator(model, source, target, text.form, beam_size=beam, length_penalty=penalty)
         )
     return ways
 

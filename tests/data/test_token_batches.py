@@ -23,7 +23,6 @@ def unpadded(rows):
         {"max_tokens": 10**6},
         {"max_tokens": 300, "max_sentences": 9},
         {"max_sentences": 64},
-        {"max_sentences": 64, "bucketed": False},
         {"max_sentences": 1},
         {"max_sentences": 501},
     ],
@@ -92,11 +91,6 @@ def test_batches_are_shuffled():
     assert abs(np.corrcoef(longest, range(30))[0, 1]) < 0.5
 
 
-def test_without_buckets_lengths_are_mixed():
-    batches = unpadded(TokenBatches(LENGTHS, max_sentences=50, bucketed=False).rows(0, 10))
-    assert min(np.ptp(LENGTHS[batch].max(axis=1)) for batch in batches) > 20
-
-
 def test_replay_from_any_step_in_any_order():
     forward = TokenBatches(LENGTHS, 300, seed=2).rows(0, 200)
     batches = TokenBatches(LENGTHS, 300, seed=2)
@@ -136,7 +130,6 @@ def test_result_may_be_changed_freely():
         ({"max_tokens": 0}, "max_tokens must be at least 1, got 0"),
         ({"max_tokens": 9.5}, "max_tokens must be a whole number, got 9.5"),
         ({"max_sentences": 0}, "max_sentences must be at least 1, got 0"),
-        ({"max_tokens": 9, "bucketed": False}, "bucketed is False with max_tokens=9: give max_sen"),
         ({"max_tokens": 9, "seed": -1}, "seed is -1"),
         (
             {"max_tokens": 8},

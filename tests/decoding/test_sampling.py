@@ -94,11 +94,12 @@ def test_the_likeliest_word_alone_is_greedy(settings):
     np.testing.assert_array_equal(drawn.ids[:, 0], words.ids)
 
 
-def test_more_words_than_there_are_is_all_of_them():
+@pytest.mark.parametrize("settings", [{"top_k": WORDS + 3}, {"top_p": 1.0}])
+def test_all_words_are_what_is_drawn_from_without_a_bound(settings):
     memory, state = begin(tables(6, seed=7))
     draws = [
-        sample(step, memory, state, LONGEST, tf.constant([0, 0]), num_samples=5, top_k=top_k)
-        for top_k in (None, WORDS + 3)
+        sample(step, memory, state, LONGEST, tf.constant([0, 0]), num_samples=5, **bound)
+        for bound in ({}, settings)
     ]
     np.testing.assert_array_equal(draws[0].ids, draws[1].ids)
 

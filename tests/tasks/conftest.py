@@ -19,7 +19,13 @@ def parallel_text() -> ParallelText:
 def make_translation(parallel_text):
     """Makes a task with a tiny student."""
 
-    def make(measure=None, text=parallel_text, **settings) -> Translation:
+    def make(
+        measure=None,
+        text=parallel_text,
+        vocabularies=word_vocabularies,
+        student=BagTranslator,
+        **settings,
+    ) -> Translation:
         settings = {
             "batch_size": 7,
             "chunk_size": 4,
@@ -29,6 +35,6 @@ def make_translation(parallel_text):
             **settings,
         }
         measure = measure or ExpectedBleu(num_candidates=3)
-        return Translation(text, word_vocabularies, BagTranslator, measure, **settings)
+        return Translation(text, vocabularies, student, measure, **settings)
 
     return make

@@ -1,5 +1,7 @@
 """Translation: batches that replay, scores that sacreBLEU would give, gradients that are right."""
 
+import dataclasses
+import functools
 import io
 import itertools
 import json
@@ -8,8 +10,11 @@ import numpy as np
 import pytest
 import sacrebleu
 import tensorflow as tf
+from numbers_in_words import BagTranslator
 
 from tf_l2t import translate
+from tf_l2t.data import Pairs, ParallelText, moses, moses_detokenized
+from tf_l2t.data.vocabularies import word_vocabularies
 from tf_l2t.data.vocabulary import EOS
 from tf_l2t.differentiation import SGD
 from tf_l2t.differentiation.replicas import Replicas
@@ -202,27 +207,39 @@ def test_the_measure_is_a_mean_over_dev_with_a_gradient(make_translation, float6
     assert ours == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_a_part_of_dev_may_be_measured(make_translation) -> None:
-    task = make_translation(TranslationLogLikelihood(), measured_examples=3)
-    state = new_state(task)
-    chunks = [tf.constant(k) for k in range(task.num_dev_chunks)]
-    loss = tf.add_n([task.dev_loss(state.weights, state.variables, chunk) for chunk in chunks])
-    values = task._values(TranslationLogLikelihood(), state, "dev", tf.range(3))
-    assert float(loss) == pytest.approx(-float(tf.reduce_mean(values)), rel=1e-5)
+def test_a_part_of_dev_is_measured_like_the_whole(make_translation, parallel_text) -> None:
+    part = make_translation(TranslationLogLikelihood(), measured_examples=3)
+    rows = sorted(part._measured.numpy())
+    assert rows != [0, 1, 2]
+    measured = Pairs(*(tuple(side[k] for k in rows) for side in parallel_text.dev))
+    text = dataclasses.replace(parallel_text, dev=measured)
+    whole = make_translation(TranslationLogLikelihood(), text=text)
+    state = new_state(part)
+    found = [
+        sum(
+            float(task.dev_loss(state.weights, state.variables, tf.constant(chunk)))
+            for chunk in range(task.num_dev_chunks)
+        )
+        for task in (part, whole)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_a_batch_may_be_split_over_devices(make_translation) -> None:
     devices = tf.config.list_logical_devices("CPU")
     strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
     replicas = Replicas(strategy, split_batches=True)
-    task = make_translation()
+    # Without dropout, which each part draws for itself.
+    task = make_translation(student=functools.partial(BagTranslator, dropout=0.0))
     whole = teaching(task)[0]
     split = teaching(task, replicas=replicas)[0]
     theta = teaching(task)[1]
-    found = [each.roll_out(theta, seed=2).training_loss[0] for each in (whole, split)]
+    start = new_state(task, seed=2).weights
+    ends = [each.roll_out(theta, seed=2).rollout.state.weights for each in (whole, split)]
     assert replicas.num_parts == len(devices)
-    # Each part has dropout of its own.
-    assert found[0] == pytest.approx(found[1], rel=0.2)
+    for before, one, other in zip(start, *ends, strict=True):
+        assert np.abs(one - before).max() > 1e-3
+        np.testing.assert_allclose(other, one, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -276,9 +293,47 @@ def test_an_exported_student_translates_lines(make_translation, tmp_path) -> Non
     alone = lambda line: model.translate(tf.constant([line]))["translations"].numpy()[0].decode()
     expected = [alone(line) if line.strip() else "" for line in lines]
     load = translate.load(tmp_path / "student")
+    with pytest.raises(ValueError, match="--tokenized: .* a student of raw text"):
+        translate.load(tmp_path / "student", tokenized=True)
     out = io.StringIO()
     translate.translate_lines(load, io.StringIO("\r\n".join(lines)), out, 3)
     assert out.getvalue().split("\n") == [*expected, ""]
+
+
+def test_a_student_of_tokenised_text_translates_raw_text(make_translation, tmp_path) -> None:
+    sides = ('Geht\'s "gut", Hans?', "Ja, Eva!"), ('It\'s "fine", Hans.', "Yes, Eva!")
+    text = moses(ParallelText(Pairs(*sides), Pairs(*sides), {"a": Pairs(*sides)}, "de", "en", "x"))
+    every_word = functools.partial(word_vocabularies, min_count=1)
+    task = make_translation(text=text, vocabularies=every_word)
+    export_student(task.model(new_state(task)), tmp_path / "student")
+    apart = translate.load(tmp_path / "student", tokenized=True)
+    words = apart(list(text.dev.source))
+    assert any(word in sentence for sentence in words for word in (" ,", "&apos;", "&quot;", " ."))
+    assert translate.load(tmp_path / "student")(list(sides[0])) == moses_detokenized(words, "en")
+    (tmp_path / "student" / "text.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"text\.json, .* export it again"):
+        translate.load(tmp_path / "student")
+
+
+def test_lines_are_read_as_utf8() -> None:
+    lines = translate.decoded(io.BytesIO("\ufeffä\r\n\ufeffb\rc\n\xfc".encode()))
+    assert list(lines) == ["ä\r\n", "\ufeffb\rc\n", "ü"]
+    with pytest.raises(ValueError, match=r"line 2 of the input is not UTF-8 .*is fc\); .*iconv"):
+        list(translate.decoded(io.BytesIO(b"a\nb\xfc\n")))
+
+
+def test_a_vocabulary_in_lower_case_needs_bleu_in_lower_case(make_translation) -> None:
+    lower = functools.partial(word_vocabularies, lowercase=True)
+    with pytest.raises(ValueError, match="lowercase must be True"):
+        make_translation(vocabularies=lower)
+    assert make_translation(vocabularies=lower, lowercase=True).num_examples("dev") == 11
+
+
+def test_pairs_of_unlike_length_may_be_left_out(make_translation, parallel_text) -> None:
+    wordy = Pairs(parallel_text.train.source, (*parallel_text.train.target[:-1], "one " * 19))
+    text = dataclasses.replace(parallel_text, train=wordy)
+    left = make_translation(text=text, max_length_ratio=1.5).num_examples("train")
+    assert left == make_translation(text=text).num_examples("train") - 1
 
 
 def test_students_that_cannot_translate(tmp_path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable
 
@@ -68,11 +69,18 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
         lowercase: whether to write all in lower case.
 
     Returns:
-        The same pairs, tokenised.
+        The same pairs, tokenised. Students of them translate raw text nevertheless, once they are
+        exported: `tf_l2t.translate` takes it apart, and puts the translations together.
+
+    Raises:
+        ValueError: the text is tokenised already.
 
     Example:
         >>> text = moses(multi30k())
     """
+
+    if text.tokenized:
+        raise ValueError(f"moses: text, {text.name}, is tokenised already; give it once.")
 
     def tokenized(pairs: Pairs) -> Pairs:
         return Pairs(
@@ -80,11 +88,11 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
             tuple(moses_tokenized(pairs.target, text.target_language, lowercase)),
         )
 
-    return ParallelText(
+    return dataclasses.replace(
+        text,
         train=tokenized(text.train),
         dev=tokenized(text.dev),
         test={name: tokenized(pairs) for name, pairs in text.test.items()},
-        source_language=text.source_language,
-        target_language=text.target_language,
-        name=text.name,
+        tokenized=True,
+        lowercase=lowercase,
     )

@@ -17,6 +17,19 @@ from tf_l2t.data.text_files import read_lines
 Path = str | os.PathLike[str]
 
 
+class TextForm(NamedTuple):
+    """How the sentences of a text are written, and so those that its students read and write."""
+
+    source_language: str
+    """Two-letter code of the language to translate from, such as "de"."""
+    target_language: str
+    """That of the language to translate into."""
+    tokenized: bool
+    """Whether words and marks were taken apart as `moses` does it."""
+    lowercase: bool
+    """Whether that wrote all in lower case."""
+
+
 class Pairs(NamedTuple):
     """Sentences in two languages, the translation of each at the same place."""
 
@@ -46,6 +59,10 @@ class ParallelText:
     """That of the language to translate into."""
     name: str
     """Name of the whole, for reports."""
+    tokenized: bool = False
+    """Whether `moses` took words and marks apart."""
+    lowercase: bool = False
+    """Whether it wrote all in lower case."""
 
     def __post_init__(self) -> None:
         if not self.test:
@@ -60,6 +77,11 @@ class ParallelText:
                 )
             if not pairs.source:
                 raise ValueError(f"{self.name}: {split} has no sentences; give one pair at least")
+
+    @property
+    def form(self) -> TextForm:
+        """How its sentences are written."""
+        return TextForm(self.source_language, self.target_language, self.tokenized, self.lowercase)
 
     def splits(self) -> Iterator[tuple[str, Pairs]]:
         """Yields "train", "dev" and "test NAME" with their pairs."""

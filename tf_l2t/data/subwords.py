@@ -7,7 +7,6 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-import gin
 import tensorflow as tf
 
 from tf_l2t.checks import one_of, whole_number
@@ -92,7 +91,6 @@ class Subwords(TextEncoder):
         }
 
 
-@gin.register(module="tf_l2t")
 def train_subwords(
     sentences: Iterable[str],
     vocabulary_size: int,

@@ -16,7 +16,12 @@ class TextEncoder(tf.Module, abc.ABC):
 
     Both ways run inside a `tf.function`, and a SavedModel that holds the encoder as an attribute
     holds all that it needs.
+
+    Attributes:
+        lowercase: whether text is read in lower case.
     """
+
+    lowercase: bool
 
     @property
     @abc.abstractmethod

@@ -35,7 +35,6 @@ class TokenBatches:
         max_tokens: int | None = None,
         max_sentences: int | None = None,
         seed: int = 0,
-        bucketed: bool = True,
     ) -> None:
         """Cuts the batches.
 
@@ -46,7 +45,6 @@ class TokenBatches:
             max_tokens: words in a batch, padding counted; None does not bound them.
             max_sentences: examples in a batch; None does not bound them.
             seed: a number from 0.
-            bucketed: if False, a batch takes examples of any length; without `max_tokens` alone.
 
         Raises:
             ValueError: one of them is out of range, neither bound is given, or an example is
@@ -64,11 +62,6 @@ class TokenBatches:
             )
         if max_tokens is not None:
             whole_number("TokenBatches", "max_tokens", max_tokens, 1)
-            if not bucketed:
-                raise ValueError(
-                    f"bucketed is False with max_tokens={max_tokens}: give max_sentences alone, or "
-                    "leave bucketed True"
-                )
             if longest.max() > max_tokens:
                 raise ValueError(
                     f"max_tokens is {max_tokens}, but example {longest.argmax()} has a sentence of "
@@ -80,7 +73,7 @@ class TokenBatches:
             whole_number("TokenBatches", "max_sentences", max_sentences, 1)
         self.num_examples = len(longest)
         self.seed = seed
-        self._sort_key = -longest if bucketed else None
+        self._sort_key = -longest
         sizes = _sizes(np.sort(longest)[::-1], max_tokens, max_sentences)
         self._ends = np.cumsum(sizes)
         self._starts = self._ends - sizes
@@ -125,8 +118,7 @@ class TokenBatches:
     def _epoch(self, epoch: int) -> np.ndarray:
         """Returns the rows of all batches of an epoch, int32 [batches_per_epoch, max_rows]."""
         examples = permutation(self.num_examples, self.seed, _EXAMPLES, epoch)
-        if self._sort_key is not None:
-            examples = examples[np.argsort(self._sort_key[examples], kind="stable")]
+        examples = examples[np.argsort(self._sort_key[examples], kind="stable")]
         order = permutation(self.batches_per_epoch, self.seed, _BATCHES, epoch)
         positions = self._starts[order, None] + np.arange(self.max_rows)
         inside = positions < self._ends[order, None]

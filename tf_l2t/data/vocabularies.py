@@ -46,19 +46,22 @@ def subword_vocabularies(
 
 @gin.register(module="tf_l2t")
 def word_vocabularies(
-    text: ParallelText, min_count: int = 2, *, lowercase: bool = False
+    text: ParallelText,
+    min_count: int = 2,
+    *,
+    max_size: int | None = None,
+    lowercase: bool = False,
 ) -> tuple[TextEncoder, TextEncoder]:
     """Takes the words of the training sentences, of each language apart.
 
     Args:
         text: whose training sentences they are.
         min_count: how often a word must come to be one of the vocabulary.
+        max_size: indices of each vocabulary at most, the most frequent words; None keeps all.
         lowercase: whether to read text in lower case.
 
     Returns:
         The encoders of source and target.
     """
-    source, target = (
-        count_words(side, min_count=min_count, lowercase=lowercase) for side in text.train
-    )
+    source, target = (count_words(side, min_count, max_size, lowercase) for side in text.train)
     return source, target

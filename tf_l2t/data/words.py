@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import gin
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
@@ -89,7 +88,6 @@ class Words(TextEncoder):
         }
 
 
-@gin.register(module="tf_l2t")
 def count_words(
     sentences: Iterable[str],
     min_count: int = 1,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import gin
 import keras
 import tensorflow as tf
 
@@ -37,7 +36,6 @@ class _Beam(NamedTuple):
     state: Nest  # [batch * beam, ...]
 
 
-@gin.register(module="tf_l2t")
 def beam_search(
     step: Step,
     memory: Nest,

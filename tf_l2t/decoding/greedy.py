@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gin
 import tensorflow as tf
 
 from tf_l2t.decoding.loop import Step, write
 from tf_l2t.types import Nest, Sentences
 
 
-@gin.register(module="tf_l2t")
 def greedy(step: Step, memory: Nest, state: Nest, max_length: Any) -> Sentences:
     """Writes the likeliest word after those that are already there, until that is EOS.
 

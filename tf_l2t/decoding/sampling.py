@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import gin
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
@@ -13,7 +12,6 @@ from tf_l2t.decoding.loop import Step, batch_size, repeated, write
 from tf_l2t.types import Nest, Sentences
 
 
-@gin.register(module="tf_l2t")
 def sample(
     step: Step,
     memory: Nest,
@@ -73,7 +71,8 @@ def sample(
         logits = logits / tf.cast(temperature, logits.dtype)
         if top_k is not None:
             logits = _likeliest(logits, top_k)
-        if top_p is not None:
+        # At 1 rounding of the sum would leave out the last of many words.
+        if top_p is not None and top_p < 1:
             logits = _nucleus(logits, top_p)
         at = tf.random.experimental.stateless_fold_in(seed, position)
         return tf.random.stateless_categorical(logits, 1, at, tf.int32)[:, 0]

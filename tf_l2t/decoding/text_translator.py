@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tf_l2t.data.parallel_text import TextForm
 from tf_l2t.data.text_encoders import TextEncoder
 from tf_l2t.decoding.writer import Writer
 from tf_l2t.students.translator import Translator
@@ -16,6 +17,7 @@ class TextTranslator(tf.Module):
     Args:
         model: the student.
         source_encoder, target_encoder: of the text that it reads and writes.
+        form: how that text is written.
         factor, extra: see `Writer`.
         beam_size, length_penalty: of the beam search.
     """
@@ -25,6 +27,7 @@ class TextTranslator(tf.Module):
         model: Translator,
         source_encoder: TextEncoder,
         target_encoder: TextEncoder,
+        form: TextForm,
         *,
         factor: float = 1.5,
         extra: int = 10,
@@ -33,6 +36,7 @@ class TextTranslator(tf.Module):
     ) -> None:
         super().__init__(name="text_translator")
         self.model = model
+        self.form = form
         self.source_encoder, self.target_encoder = source_encoder, target_encoder
         self._writer = Writer(model.begin, model.step, factor, extra)
         self._beam = beam_size, length_penalty

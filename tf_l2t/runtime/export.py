@@ -19,6 +19,9 @@ from tf_l2t.runtime.files import (
 )
 from tf_l2t.runtime.teacher_record import NAME, digests
 
+TEXT_FORM = "text.json"
+"""Beside the SavedModel of a student that translates: how it reads and writes text."""
+
 
 class _ExportedTeacher(tf.Module):
     def __init__(self, teacher: keras.Model, theta: list[tf.Tensor]) -> None:
@@ -83,6 +86,8 @@ def export_teacher(
 def export_student(model: keras.Model | TextTranslator, path: pathlib.Path) -> None:
     """Writes a student as a SavedModel in the directory PATH and, of a classifier, as PATH.keras.
 
+    That of a translator has its `TextForm` in text.json beside it.
+
     Args:
         model: the student, as `Task.model` returns it.
         path: where; what is there is replaced.
@@ -93,6 +98,7 @@ def export_student(model: keras.Model | TextTranslator, path: pathlib.Path) -> N
         shutil.rmtree(fresh, ignore_errors=True)
         if isinstance(model, TextTranslator):
             tf.saved_model.save(model, str(fresh), {"serving_default": model.translate})
+            write_json(fresh / TEXT_FORM, model.form._asdict())
         else:
             model.save(fresh.with_suffix(".keras"))
             fresh.with_suffix(".keras").replace(path.with_suffix(".keras"))

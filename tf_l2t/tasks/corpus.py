@@ -18,6 +18,8 @@ class Corpus:
         source_encoder, target_encoder: of the two languages.
         max_length: words of a training sentence, its end counted; pairs with longer ones are left
             out. Dev and test data are whole.
+        max_length_ratio: how many times as long as the other a sentence of a training pair may be;
+            None bounds none.
 
     Attributes:
         splits: the pairs of each split.
@@ -32,9 +34,12 @@ class Corpus:
         source_encoder: TextEncoder,
         target_encoder: TextEncoder,
         max_length: int,
+        max_length_ratio: float | None = None,
     ) -> None:
         self.text = text
-        train, _ = encode_pairs(text.train, source_encoder, target_encoder, max_length)
+        train, _ = encode_pairs(
+            text.train, source_encoder, target_encoder, max_length, max_length_ratio
+        )
         self.splits: dict[str, EncodedPairs] = {"train": train}
         for split in ("dev", "test"):
             together = Pairs(*map(_chained, zip(*self.sets(split).values(), strict=True)))

@@ -45,15 +45,16 @@ _STUDENTS_AT_ONCE = 16
 
 # Far from the keys of dropout layers, which are folded into the same (seed, t).
 _CANDIDATES_STREAM = 0x63616E00
-_OBSERVED_STREAM = 5
+_OBSERVED_STREAM, _MEASURED_STREAM = 5, 6
 
 
 @gin.register(module="tf_l2t")
 class Translation(Task):
     """Sentence pairs, a student that translates, and a measure of how well.
 
-    Students are judged by sacreBLEU on detokenised text, of the first test set where there are
-    several; that of the others is noted beside it. Candidates that a loss asks for are drawn
+    Students are judged by sacreBLEU on the text as `text` has it: raw, or as `moses` wrote it.
+    Where there are several test sets the first one counts; BLEU of the others is noted beside it,
+    and cross entropy is that of all. Candidates that a loss asks for are drawn
     from the student at the start of each segment (`Budget.observe_every` steps) for all batches of
     it; those that the measure asks for are what a beam search finds at the end of its training.
 
@@ -67,7 +68,9 @@ class Translation(Task):
         max_tokens: words of a training batch at most, padding counted; None does not bound them.
         max_length: words of a training sentence, its end counted; pairs with longer ones are left
             out. Dev and test data are whole.
-        measured_examples: dev pairs that the measure is taken on; all if None.
+        max_length_ratio: how many times as long as the other a sentence of a training pair may be,
+            ends counted; None bounds none.
+        measured_examples: dev pairs that the measure is taken on, drawn once; all if None.
         observed_examples: how many training and how many dev pairs a state vector is measured on.
         chunk_size: dev and test pairs that are translated, or differentiated, at a time.
         longest_factor, longest_extra: a translation has at most factor · (words of its source) +
@@ -78,7 +81,8 @@ class Translation(Task):
             paper, on text that is tokenised and in lower case already.
 
     Raises:
-        ValueError: for a size that makes no sense, or a text that leaves no data.
+        ValueError: for a size that makes no sense, a text that leaves no data, or a target
+            vocabulary in lower case where BLEU tells cases apart.
     """
 
     student: TranslationStudent
@@ -95,6 +99,7 @@ class Translation(Task):
         batch_size: int = 64,
         max_tokens: int | None = None,
         max_length: int = 100,
+        max_length_ratio: float | None = None,
         measured_examples: int | None = None,
         observed_examples: int = 100,
         chunk_size: int = 64,
@@ -120,6 +125,11 @@ class Translation(Task):
             not_negative("Translation", name, size, "1.0 or 1.5 is usual.")
         self._encoders = vocabularies(text)
         source, target = self._encoders
+        if target.lowercase and not lowercase:
+            raise ValueError(
+                "Translation: lowercase must be True, so that BLEU reads references in lower case "
+                "as the vocabulary of the target does; or make that with lowercase=False."
+            )
         check_measure(measure, target.size)
         self.class_names = tuple(target.words)
         self.feature_names, self.feature_definitions = FEATURE_NAMES, FEATURE_DEFINITIONS
@@ -131,13 +141,16 @@ class Translation(Task):
         self._beam = beam_size, length_penalty
         self._bleu = functools.partial(corpus_bleu, tokenize=tokenize, lowercase=lowercase)
         self._longest = longest_factor, longest_extra
-        self._corpus = corpus = Corpus(text, source, target, max_length)
+        self._corpus = corpus = Corpus(text, source, target, max_length, max_length_ratio)
         self._splits = corpus.splits
         self._longest_candidate = int(longest(corpus.lengths["train"][:, 0].max(), *self._longest))
         measured = corpus.by_length["dev"]  # so that there is little padding in the chunks
         if measured_examples is not None:
-            measured = measured[measured < measured_examples]
+            measured = measured[
+                np.isin(measured, self._drawn("dev", measured_examples, _MEASURED_STREAM))
+            ]
         self._measured = tf.constant(measured)
+        self._mean_length_measured = float(corpus.lengths["dev"][measured, 1].mean())
         self.num_dev_chunks = -(-len(measured) // chunk_size)
         self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
             functools.partial(TokenBatches, corpus.lengths["train"], max_tokens, batch_size)
@@ -229,7 +242,8 @@ class Translation(Task):
             fixed = tf.nest.map_structure(tf.stop_gradient, state)
             found = self._writer(fixed).best(source, self.measure.num_candidates)
             candidates = judged(found, target)
-        values = self._values(self.measure, state, "dev", rows, candidates)
+        mean_length = self._mean_length_measured
+        values = self._values(self.measure, state, "dev", rows, mean_length, candidates)
         return -tf.reduce_sum(values) / len(self._measured)
 
     def observe(self, state: StudentState, *own_split: Nest) -> tf.Tensor:
@@ -270,6 +284,7 @@ class Translation(Task):
         return TextTranslator(
             self.student.model_with(state.weights, state.variables),
             *self._encoders,
+            self._corpus.text.form,
             factor=factor,
             extra=extra,
             beam_size=beam_size,
@@ -320,21 +335,24 @@ class Translation(Task):
         state: StudentState,
         split: str,
         rows: tf.Tensor,
+        mean_length: float,
         candidates: Candidates | None = None,
     ) -> tf.Tensor:
-        """Returns a measure of some pairs, [rows]."""
-        mean_length = tf.constant(self._corpus.mean_length[split], keras.config.floatx())
-        batch = self._batch(split, rows, mean_length, tf.size(rows), candidates)
+        """Returns a measure of some pairs, [rows], of data whose targets have a mean length."""
+        mean = tf.constant(mean_length, keras.config.floatx())
+        batch = self._batch(split, rows, mean, tf.size(rows), candidates)
         outputs, _, _ = self.student(state.weights, state.variables, batch.inputs, training=False)
         return score(outputs, batch.targets)
 
     def _observed_bleu(self, state: StudentState, split: str) -> tf.Tensor:
-        # Not the first ones, which may all be of one document.
-        order = permutation(self.num_examples(split), 0, _OBSERVED_STREAM)
-        rows = tf.constant(order[: self.observed_examples])
+        rows = tf.constant(self._drawn(split, self.observed_examples, _OBSERVED_STREAM))
         source, target = self._splits[split].gather(rows)
         found = self._writer(state).best(source)
         return sentence_bleu(found, target)[:, 0]
+
+    def _drawn(self, split: str, count: int, stream: int) -> np.ndarray:
+        """Returns the rows of some pairs; not the first ones, which may all be of one document."""
+        return permutation(self.num_examples(split), 0, stream)[:count]
 
     def _translated(self, state: StudentState, split: str) -> tuple[list[str], tf.Tensor]:
         """Returns the translations of a split, in its order, and the cross entropy of a word."""
@@ -365,7 +383,9 @@ def _translated_chunk(
     beam = task._beam if split == "test" else (1, 0.0)
     found = task._writer(state).best(source, *beam)
     text = task._encoders[1].decode(found.ids[:, 0])
-    return text, tf.reduce_sum(task._values(TranslationLogLikelihood(), state, split, rows))
+    mean_length = task._corpus.mean_length[split]
+    score = TranslationLogLikelihood()
+    return text, tf.reduce_sum(task._values(score, state, split, rows, mean_length))
 
 
 def _proposals(
