@@ -276,6 +276,38 @@ def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> N
             "phi",
         ),
         (["--gin_file=TINY", "--gin_bindings=tf_l2t.SGD.momentum = 2.0"], "momentum"),
+        (["--gin_file=TINY", "--gin_bindings=NUM_STEP = 3"], "NUM_STEP, which nothing reads"),
+        (
+            ["--gin_file=TINY", "--gin_bindings=Experiment.rows = [@fixed/Row]"],
+            "rows must be a Row",
+        ),
+        (
+            ["--gin_file=TINY", "--gin_bindings=Experiment.teacher = @fixed_teacher"],
+            "teacher has no parameters",
+        ),
+        (
+            ["--gin_file=TINY", "--gin_bindings=Experiment.truncate = 4"],
+            "truncate=4 would cut T=12",
+        ),
+        (
+            ["--gin_file=TINY"]
+            + [
+                f"--gin_bindings={binding}"
+                for binding in ("TeacherSchedule.growth = (0.5, 1)", "cosine.warmup_steps = 6")
+            ],
+            "warmup_steps must be below T=5",
+        ),
+        (
+            ["--gin_file=TINY"]
+            + [
+                f"--gin_bindings={binding}"
+                for binding in (
+                    "Experiment.teacher_task = @teaching/Classification()",
+                    "teaching/Classification.reserved = 4000",
+                )
+            ],
+            "teacher_task has reserved=4000",
+        ),
     ],
 )
 def test_bad_input_ends_in_one_clear_message(

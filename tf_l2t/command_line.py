@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from absl import flags, logging
 from tf_l2t.experiment import Experiment
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.runtime.checkpoints import CorruptCheckpointError
-from tf_l2t.runtime.cluster import DisagreementError
+from tf_l2t.runtime.cluster import DisagreementError, SetupError
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.training.progress import interruption
@@ -150,6 +151,7 @@ def _main(
             path = pathlib.Path(scratch.name) / "run"
         directory = RunDirectory(path)
         config = gin.operative_config_str()
+        _check_macros(config)
         if _DETERMINISTIC.value:
             # A macro that nothing reads: a run is not gone on with without the flag.
             config += "\nDETERMINISTIC = True\n"
@@ -161,8 +163,11 @@ def _main(
         print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
         results = run(experiment, directory)
-    except (RunDirectoryError, CorruptCheckpointError, DisagreementError) as error:
+    except (RunDirectoryError, CorruptCheckpointError, SetupError) as error:
         raise BadInputError(str(error)) from error
+    except DisagreementError as error:
+        print(f"\ntf_l2t.{program}: the run ended: {error}", file=sys.stderr)
+        return 1
     except _WORKER_LOST as error:
         if experiment.replicas.workers.count == 1:
             raise
@@ -190,6 +195,18 @@ def _main(
     for name, place in directory.written().items():
         print(f"{name + ':':<12} {place}")
     return 1 if results["status"] == "stopped" else 0
+
+
+def _check_macros(config: str) -> None:
+    """Raises ValueError for a macro that the command line binds and nothing reads."""
+    for binding in _GIN_BINDINGS.value:
+        macro = re.match(r"\s*(\w+)\s*=", binding)
+        if macro and not re.search(rf"^{macro[1]} =", config, re.MULTILINE):
+            read = re.findall(r"^(\w+) =", config, re.MULTILINE)
+            raise ValueError(
+                f"--gin_bindings={binding!r} sets the macro {macro[1]}, which nothing reads; the "
+                f"configuration reads {', '.join(read)}. Bind Class.argument to set an argument."
+            )
 
 
 def _sentence(error: BaseException) -> str:

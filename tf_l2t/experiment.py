@@ -150,9 +150,11 @@ class Experiment:
         self._teacher_task = teacher_task or task
         if task.own_split(0):
             raise ValueError("Experiment: task has resplit=True, which is for a teacher_task.")
-        if self._teacher_task.feature_names != task.feature_names:
-            raise ValueError("Experiment: teacher_task must have the classes that task has.")
+        _check_truncation(truncate, self._teacher_budget)
+        task.check_teacher_task(self._teacher_task)
         self._recipe = recipe
+        for row in rows:
+            instance_of("Experiment", "rows", row, Row)
         names = [row.name for row in rows]
         if baseline is not None and baseline not in [*names, TAUGHT]:
             raise ValueError(f"Experiment: baseline must name a row, {names}, got {baseline!r}.")
@@ -193,10 +195,19 @@ class Experiment:
         """Returns what trains the teacher in a run directory, and compares.
 
         Raises:
-            ValueError: if there is no room for the trajectories of its students, or these cannot
-                grow as its schedule says.
+            ValueError: if there is no room for the trajectories of its students, these cannot
+                grow as its schedule says, or the teacher has nothing to learn.
         """
-        self._teacher_schedule.check(self._teacher_budget)
+        schedule, budget = self._teacher_schedule, self._teacher_budget
+        schedule.check(budget)
+        for length in {schedule.student_steps(k, budget) for k in range(schedule.num_steps)}:
+            self._recipe(self._taught.learning_rates[0], length)
+        teacher = self._lessons.any_teaching(self._taught).teacher
+        if teacher is None or not teacher.trainable_variables:
+            raise ValueError(
+                "Experiment: teacher has no parameters that could be trained; use "
+                "attention_teacher, or compare the loss in a row of tf_l2t.compare."
+            )
         self._trajectory.check()
         return Experiment.train
 
@@ -231,7 +242,7 @@ class Experiment:
                 directory,
                 summaries,
                 self._checkpoint_every,
-                lambda dev_score: self._teacher_record(dev_score, directory),
+                lambda dev_score: self._teacher_record(dev_score, rate, directory),
             )
             if trainer.failure:
                 results["status"] = "stopped"
@@ -284,7 +295,14 @@ class Experiment:
         return run
 
     def _frozen(self, teacher: LoadedTeacher) -> Row:
-        return frozen_row(TAUGHT, teacher, self._task.class_names, self._taught.learning_rates)
+        conditions = {
+            "the loss": type(self._loss).__name__,
+            "Budget.observe_every": self._budget.observe_every,
+            "observed_examples": self._task.observed_examples,
+            "Budget.warm_start_steps": self._budget.warm_start_steps,
+        }
+        rates = self._taught.learning_rates
+        return frozen_row(TAUGHT, teacher, self._task.class_names, rates, conditions)
 
     def _run(
         self,
@@ -351,7 +369,9 @@ class Experiment:
             self._seed,
         )
 
-    def _teacher_record(self, dev_score: float | None, directory: RunDirectory) -> dict[str, Any]:
+    def _teacher_record(
+        self, dev_score: float | None, learning_rate: float, directory: RunDirectory
+    ) -> dict[str, Any]:
         task = self._teacher_task
         return teacher_record(
             self._loss,
@@ -360,6 +380,11 @@ class Experiment:
             observed_examples=task.observed_examples,
             observe_every=self._teacher_budget.observe_every,
             budget=dataclasses.asdict(self._teacher_budget),
+            student={
+                "learning_rate": learning_rate,
+                "update_rule": self._recipe.update_rule.__name__,
+                "learning_rate_schedule": self._recipe.learning_rate_schedule.__name__,
+            },
             **{task.score.scored("dev"): dev_score},
             data=task.describe(),
             config=directory.config.read_text(),
@@ -398,3 +423,17 @@ class Experiment:
         summaries.students(results["rows"])
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
+
+
+def _check_truncation(truncate: int | None, budget: Budget) -> None:
+    """Checks that a truncated reverse pass begins where the state is observed anyway."""
+    if truncate is None:
+        return
+    whole_number("Experiment", "truncate", truncate, 1)
+    first = budget.num_steps - truncate
+    if first > budget.warm_start_steps and first % budget.observe_every:
+        raise ValueError(
+            f"Experiment: truncate={truncate} would cut T={budget.num_steps} before step {first}, "
+            f"where the state is not observed; let num_steps - truncate be a multiple of "
+            f"observe_every={budget.observe_every}."
+        )

@@ -71,7 +71,6 @@ class TaughtLoss(keras.losses.Loss):
         lesson = self._running_lesson()
         classes = self.teacher.num_classes
         message = f"TaughtLoss: labels must be from 0 to {classes - 1}, or one-hot rows; got"
-        tf.debugging.Assert(tf.reduce_all(valid), [message, y_true])
         if self.from_logits:
             logits = y_pred
         else:
@@ -80,8 +79,14 @@ class TaughtLoss(keras.losses.Loss):
         coefficients, in_time = lesson.coefficients(self.teacher)
         losses = self.teacher.loss(Outputs(logits), targets, coefficients)
         lesson.count(y_pred, targets)
-        # A product, so that the gradient is NaN too: what is wrong must not train on.
-        return losses * tf.where(valid & in_time, tf.ones_like(losses), np.nan)
+        checks = [
+            tf.debugging.Assert(tf.reduce_all(valid), [message, y_true]),
+            tf.debugging.Assert(in_time, [NO_TEACH]),
+        ]
+        # A product, so that the gradient waits for the checks, and is NaN under XLA, which leaves
+        # them out: what is wrong must not train on.
+        with tf.control_dependencies(checks):
+            return losses * tf.where(valid & in_time, tf.ones_like(losses), np.nan)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments, the teacher as its path and digest."""
@@ -138,7 +143,7 @@ class Teach(keras.callbacks.Callback):
 
     Every `observe_every` steps it measures the accuracy on training and dev data and the dev
     precision of each class, in one compiled function, and hands them to the loss. T is epochs ×
-    steps of an epoch; `initial_epoch` is where t begins.
+    steps of an epoch, and `warm_start_steps`; `initial_epoch` is where t begins.
 
     Args:
         teacher: the one that the loss has, or its path.
@@ -150,6 +155,10 @@ class Teach(keras.callbacks.Callback):
         observe_every: training steps between two measurements, if not those of the teacher.
         observed_examples: at most, of each kind; if not those of the teacher.
         batch_size: examples that the model sees at a time while it is measured.
+        warm_start_steps: how many steps the model was trained on cross entropy before this `fit`;
+            t begins there. A teacher whose students had a warm start asks for it: compile the
+            model with cross entropy and fit it for about such a part of T, then compile it with
+            the `TaughtLoss`. 0 goes without.
 
     Raises:
         ValueError: for anything that cannot work, as early as it can be seen.
@@ -169,9 +178,11 @@ class Teach(keras.callbacks.Callback):
         observe_every: int | None = None,
         observed_examples: int | None = None,
         batch_size: int = 1000,
+        warm_start_steps: int | None = None,
     ) -> None:
         super().__init__()
         self.teacher = _loaded(teacher)
+        self._warm_start_steps = _checked_warm_start(self.teacher, warm_start_steps)
         if num_steps is not None:
             whole_number("Teach", "num_steps", num_steps, 1)
         self._given_num_steps = num_steps
@@ -219,9 +230,9 @@ class Teach(keras.callbacks.Callback):
                     f"Teach: initial_epoch={epoch} needs an epoch of known length; pass "
                     "steps_per_epoch to fit."
                 )
-            self._step = self._next = epoch * (steps or 0)
+            self._step = self._next = self._warm_start_steps + epoch * (steps or 0)
             self._first_epoch = False
-        self._epoch_start = epoch * steps if steps else self._step
+        self._epoch_start = self._warm_start_steps + epoch * steps if steps else self._step
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Measures the model, where it is time to."""
@@ -256,7 +267,8 @@ class Teach(keras.callbacks.Callback):
     def _observe(self) -> None:
         assert self._lesson is not None
         step, num_steps = self._step, self._num_steps
-        self._next = min(step - step % self._observe_every + self._observe_every, num_steps)
+        since = (step - self._warm_start_steps) % self._observe_every
+        self._next = min(step - since + self._observe_every, num_steps)
         self._lesson.observe(step, self._next, num_steps, self._observer.observe())
 
     def _lesson_for(self, loss: TaughtLoss) -> KerasLesson:
@@ -305,10 +317,11 @@ class Teach(keras.callbacks.Callback):
                 "Teach: the length of an epoch is not known, and t/T needs it; pass num_steps= to "
                 "Teach, or steps_per_epoch= to fit."
             )
-        planned = self._given_num_steps or epochs * steps
-        if steps is not None and epochs * steps > planned:
+        taken = self._warm_start_steps + epochs * (steps or 0)
+        planned = self._given_num_steps or taken
+        if taken > planned:
             raise ValueError(
-                f"Teach: num_steps must be at least the {epochs * steps} steps that fit takes, got "
+                f"Teach: num_steps must be at least the {taken} steps of fit and warm start, got "
                 f"{planned}; leave it out, or give the whole length of the training."
             )
         return planned
@@ -335,6 +348,22 @@ def _loaded(teacher: LoadedTeacher | str | os.PathLike[str]) -> LoadedTeacher:
             "classifiers; teach with python -m tf_l2t.teach, or take a teacher of classes."
         )
     return loaded
+
+
+def _checked_warm_start(teacher: LoadedTeacher, given: int | None) -> int:
+    """Returns the steps of the warm start, which a teacher that learned after one asks for."""
+    if given is not None:
+        return whole_number("Teach", "warm_start_steps", given, 0)
+    if teacher.warm_start_steps:
+        budget = teacher.metadata["budget"]
+        raise ValueError(
+            f"Teach: the students of the teacher {teacher.path} were on cross entropy for the "
+            f"first {teacher.warm_start_steps} of {budget['num_steps']} steps. Compile the model "
+            "with cross entropy and fit it for about such a part of its training, then compile it "
+            "with tf_l2t.TaughtLoss and say in warm_start_steps how many steps these were; "
+            "warm_start_steps=0 goes without."
+        )
+    return 0
 
 
 def _is_symbolic() -> bool:

@@ -96,7 +96,9 @@ def main(argv: Sequence[str]) -> int:
     kept = {
         run.name: kept[run.name]
         for run in table.runs
-        if run.name in kept and kept[run.name]["made_by"] == _made_by(run)
+        if run.name in kept
+        and kept[run.name]["made_by"] == _made_by(run)
+        and _is_of_its_teacher(run, kept[run.name], args.results)
     }
     todo = [run for run in table.runs if not args.only or run.name in args.only]
     todo = [run for run in todo if not args.rows or run.chosen_by in args.rows]
@@ -109,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
         code = 130
-    found = {run.name: _collect(run, args.runs / args.table) for run in table.runs}
+    found = {run.name: _collect(run, args) for run in table.runs}
     for name, result in found.items():
         if result:
             teacher = args.runs / args.table / name / "teacher"
@@ -140,6 +142,25 @@ def _made_by(run: Run) -> dict[str, str]:
     return {"command": shlex.join(command), "gin_sha256": digest.hexdigest()}
 
 
+def _commit() -> str | None:
+    """Returns which commit the code is of, with "-dirty" if it was changed; None outside git."""
+    command = [
+        "git",
+        "-C",
+        str(ROOT),
+        "describe",
+        "--always",
+        "--exclude=*",
+        "--abbrev=40",
+        "--dirty",
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
 def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
     """Runs side by side, each on a core of its own; returns 1 if one of them failed."""
     runs = args.runs / args.table
@@ -150,23 +171,25 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
     waiting = [run for run in todo if _has_its_teacher(run, args.results)]
     failed = len(waiting) < len(todo)
     free = [cores[k % len(cores)] for k in range(args.jobs)]
-    working: dict[subprocess.Popen, tuple[Run, int, float]] = {}
+    working: dict[subprocess.Popen, tuple[Run, int, float, dict[str, Any]]] = {}
     try:
         while waiting or working:
             while waiting and free:
                 run, core = waiting.pop(0), free.pop(0)
-                working[_start(run, args, runs, core)] = (run, core, time.monotonic())
+                # As the files are now: they may change while it runs.
+                mark = {**_made_by(run), "commit": _commit()}
+                working[_start(run, args, runs, core)] = (run, core, time.monotonic(), mark)
                 print(f"{run.name}: started; {runs / run.name}.log tells how far it is", flush=True)
             time.sleep(0.2)
             for process in [each for each in working if each.poll() is not None]:
-                run, core, start = working.pop(process)
+                run, core, start, mark = working.pop(process)
                 free.append(core)
                 minutes = (time.monotonic() - start) / 60
                 how = "done" if process.returncode == 0 else f"failed, code {process.returncode}"
                 print(f"{run.name}: {how} after {minutes:.1f} minutes", flush=True)
                 failed |= process.returncode != 0
                 if process.returncode == 0:
-                    write_json(runs / f"{run.name}.made_by", _made_by(run))
+                    write_json(runs / f"{run.name}.made_by", mark)
     finally:
         _end(list(working))
     return int(failed)
@@ -222,25 +245,38 @@ def _has_its_teacher(run: Run, results: pathlib.Path) -> bool:
     return False
 
 
+def _is_of_its_teacher(run: Run, result: dict[str, Any], results: pathlib.Path) -> bool:
+    """Returns whether a run took the teacher that is kept now, if it takes one."""
+    if run.teacher is None:
+        return True
+    described = kept_teacher(results, *run.teacher) / "teacher.json"
+    digest = hashlib.sha256(described.read_bytes()).hexdigest() if described.exists() else None
+    return result["taught_by"]["sha256"] == digest
+
+
 def _status(directory: pathlib.Path) -> str | None:
     path = directory / "results.json"
     return json.loads(path.read_text()).get("status") if path.exists() else None
 
 
-def _collect(run: Run, runs: pathlib.Path) -> dict[str, Any] | None:
+def _collect(run: Run, args: argparse.Namespace) -> dict[str, Any] | None:
     """Returns what the table keeps of a run, None if that is not complete, or of other files."""
+    runs = args.runs / args.table
     directory, mark = runs / run.name, runs / f"{run.name}.made_by"
-    made_by = json.loads(mark.read_text()) if mark.exists() else None
+    made_by = json.loads(mark.read_text()) if mark.exists() else {}
+    commit = made_by.pop("commit", None)
     if _status(directory) != "complete" or made_by != _made_by(run):
         return None
     results = json.loads((directory / "results.json").read_text())
+    if not _is_of_its_teacher(run, results, args.results):
+        return None
     for row in results["rows"].values():
         for student in row["students"].values():
             for curve in _CURVES:
                 student.pop(curve, None)
     results = {k: v for k, v in results.items() if k not in ("table", "checksum")}
     config = (directory / "config.gin").read_text()
-    return {"made_by": made_by, "config": config, **results}
+    return {"made_by": made_by, "commit": commit, "config": config, **results}
 
 
 def _report(table: Table, found: dict[str, Any], record: pathlib.Path) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import re
 import tempfile
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -123,8 +124,17 @@ BAD = {
     "no weights": ({"weights": []}, "weights is empty; there is nothing"),
     "no coefficients": ({"coefficients": {}}, "coefficients is empty; there is nothing"),
     "segment_length": ({"segment_length": 0}, "segment_length must be at least 1, got 0"),
-    "truncate": ({"truncate": 0}, "truncate must be at least 1, got 0; None is the default"),
+    "truncate": ({"truncate": 0}, "truncate must be at least 1, got 0"),
+    "part of a step": ({"truncate": 2.5}, "truncate must be a whole number, got 2.5"),
     "outer_chunks": ({"outer_chunks": 0}, "outer_chunks must be at least 1, got 0"),
+    "an optimizer of Keras": (
+        {"update_rule": keras.optimizers.SGD(0.1)},
+        "update_rule must be an update rule of tf_l2t, .*update_rule_from_keras",
+    ),
+    "outer_loss": (
+        {"outer_loss": lambda weights: weights[0]},
+        r"outer_loss must return a scalar, got the shape \(3,\); take tf.reduce_mean",
+    ),
 }
 
 
@@ -135,6 +145,16 @@ def test_bad_arguments_are_refused_before_any_step(settings, message):
 
     with pytest.raises(ValueError, match=message):
         call(problem_of(), batch_fn=batch_fn, **settings)
+
+
+def test_a_training_loss_of_every_example_is_refused():
+    with pytest.raises(ValueError, match=r"inner_loss must return a scalar, got the shape"):
+        call(problem_of(), inner_loss=lambda weights, coefficients, batch: weights[0])
+
+
+def test_numbers_of_numpy_are_taken(want):
+    problem = problem_of()
+    assert_same(call(problem, num_steps=np.int64(STEPS)), want, rtol=1e-12, atol=1e-12)
 
 
 def failing(problem: Problem, where: str) -> dict:

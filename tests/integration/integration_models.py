@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -61,7 +61,7 @@ def schedule() -> keras.optimizers.schedules.LearningRateSchedule:
 
 
 def export_strong(
-    directory: pathlib.Path, num_classes: int = 3, seed: int = 0
+    directory: pathlib.Path, num_classes: int = 3, seed: int = 0, **details: Any
 ) -> tuple[keras.Model, list[tf.Tensor]]:
     """Exports a teacher whose coefficients depend on the state so that a test can see it."""
     loss = DynamicBilinear(bias=True)
@@ -76,6 +76,7 @@ def export_strong(
         [f"class {k}" for k in range(num_classes)],
         observed_examples=40,
         observe_every=OBSERVE_EVERY,
+        **details,
     )
     export_teacher(directory, teacher, theta, record)
     return teacher, theta

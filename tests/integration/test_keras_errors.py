@@ -47,7 +47,7 @@ def test_no_teach_after_a_fit_with_one(taught) -> None:
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
 
-def test_no_teach_after_an_interruption_does_not_train_on_for_long(taught) -> None:
+def test_no_teach_after_an_interruption(taught) -> None:
     class Interrupt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None) -> None:
             if batch == 7:
@@ -63,9 +63,20 @@ def test_no_teach_after_an_interruption_does_not_train_on_for_long(taught) -> No
         def on_train_batch_end(self, batch, logs=None) -> None:
             losses.append(logs["loss"])
 
-    fit(taught, model, callbacks=[Record()])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="nobody shows the model"):
+        fit(taught, model, callbacks=[Record()])
     # Measured at step 5, interrupted after step 7: good for no step after 10.
-    assert np.isfinite(losses).sum() == 3
+    assert len(losses) == 3
+    assert np.isfinite(losses).all()
+    assert all(np.isfinite(weights).all() for weights in model.get_weights())
+
+
+def test_a_teacher_of_warm_students_asks_for_a_warm_start(tmp_path) -> None:
+    export_strong(tmp_path / "teacher", budget={"num_steps": 30, "warm_start_steps": 10})
+    dev = np.zeros([2, 4, 4, 1], "float32"), np.array([0, 1])
+    with pytest.raises(ValueError, match=r"first 10 of 30 steps\. .* warm_start_steps=0 goes with"):
+        tf_l2t.Teach(tmp_path / "teacher", dev)
+    tf_l2t.Teach(tmp_path / "teacher", dev, warm_start_steps=0)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +177,9 @@ def test_steps_per_execution(taught) -> None:
 
 def test_num_steps(taught) -> None:
     teach = tf_l2t.Teach(taught.teacher, taught.dev, num_steps=29)
-    with pytest.raises(ValueError, match="at least the 30 steps that fit takes, got 29; leave"):
+    with pytest.raises(
+        ValueError, match="at least the 30 steps of fit and warm start, got 29; leave"
+    ):
         fit(taught, taught.compiled(), teach=teach)
 
 

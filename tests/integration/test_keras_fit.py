@@ -8,6 +8,10 @@ from integration_models import BATCH, NUM_STEPS
 
 import tf_l2t
 from tf_l2t import keras_lesson
+from tf_l2t.differentiation import SGD
+from tf_l2t.training.budget import Budget
+from tf_l2t.training.rollout import Teaching
+from tf_l2t.training.warm_start import WarmStart
 
 
 def flat(weights) -> np.ndarray:
@@ -31,6 +35,27 @@ def test_the_weights_are_those_of_our_own_loop(taught) -> None:
     np.testing.assert_allclose(got, own_weights(taught), rtol=1e-5, atol=1e-6)
     start = flat(taught.model().get_weights())
     assert np.abs(got - start).max() > 0.1
+
+
+def test_after_a_warm_start_the_weights_are_those_of_our_own_loop_too(taught) -> None:
+    rule, warm = SGD(learning_rate=0.3, momentum=0.9), 7
+    task = taught.task
+    warm_start = WarmStart(Teaching(task, task.likelihood, rule, Budget(warm, observe_every=5)))
+    budget = Budget(NUM_STEPS, warm_start_steps=warm, observe_every=5)
+    loss, teacher = taught.teaching._loss, taught.teaching.teacher
+    ours = Teaching(task, loss, rule, budget, teacher, warm_start=warm_start)
+    expected = flat(ours.roll_out(taught.theta, 1).rollout.state.weights)
+
+    x, y = taught.batches(1)
+    first, rest = slice(warm * BATCH), slice(warm * BATCH, None)
+    optimizer = lambda: keras.optimizers.SGD(0.3, momentum=0.9)
+    model = taught.model()
+    model.compile(optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x[first], y[first], batch_size=BATCH, shuffle=False, verbose=0)
+    taught.compiled(model=model, optimizer=optimizer())
+    teach = tf_l2t.Teach(taught.teacher, taught.dev, taught.train, warm_start_steps=warm)
+    got = fit(taught, model, x[rest], y[rest], teach)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_every_part_of_the_state_matters_to_these_weights(taught, monkeypatch) -> None:

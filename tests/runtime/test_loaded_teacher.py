@@ -20,7 +20,7 @@ def rewrite(directory, **changes) -> None:
 
 
 def test_it_sets_what_the_signature_sets(exported) -> None:
-    teacher = tf_l2t.load_teacher(exported, num_classes=3)
+    teacher = tf_l2t.load_teacher(exported, num_classes=np.int64(3))
     assert (teacher.num_classes, teacher.class_names) == (3, ("a", "b", "c"))
     assert len(teacher.feature_names) == 6
     assert teacher.feature_names[0] == "t / T"

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     assert code == 0
     found = record["runs"]["small"]
     assert "tf_l2t.train --gin_file=" in found["made_by"]["command"]
+    assert re.fullmatch("[0-9a-f]{40}(-dirty)?", found["commit"])
     assert "PairFlips.rate = 0.45" in found["config"]
     assert set(found["rows"]) == {"cross entropy", "taught"}
     (student, _) = found["rows"]["taught"]["students"].values()
@@ -103,6 +105,26 @@ def test_a_run_takes_the_teacher_of_another(tiny_gin, tmp_path, monkeypatch, cap
     assert list(found["rows"]) == ["taught"]
     assert found["taught_by"]["path"].endswith(str(path))
     assert f"--teacher={pathlib.Path('results') / path}" in found["made_by"]["command"]
+    assert reproduce.main([*given, "--report"]) == 0
+    # It is no run of a teacher that was trained anew, be it in runs/ or kept.
+    export_teacher(tmp_path / path, teacher, [2 * value for value in theta], record)
+    assert reproduce.main([*given, "--report"]) == 1
+    (tmp_path / "runs" / "transfer").rename(tmp_path / "elsewhere")
+    assert reproduce.main([*given, "--keep", "--report"]) == 1
+
+
+def test_a_run_is_marked_with_the_files_that_it_began_with(make, tiny_gin, monkeypatch) -> None:
+    start = reproduce._start
+
+    def start_and_edit(*arguments):
+        process = start(*arguments)
+        assert process.wait() == 0
+        tiny_gin.write_text(tiny_gin.read_text() + "# Edited meanwhile.\n")
+        return process
+
+    monkeypatch.setattr(reproduce, "_start", start_and_edit)
+    code, record = make(bindings=("Experiment.test_seeds = 1", "TeacherSchedule.num_steps = 1"))
+    assert (code, record) == (1, {})
 
 
 def test_a_second_interruption_leaves_no_run_behind(monkeypatch) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from tf_l2t.training.estimated import EstimatedForwardCorrection
 from tf_l2t.training.rows import Row
 
 
-@pytest.mark.parametrize("rates", [(), (0.1, 0.0), (-1.0,)])
+@pytest.mark.parametrize("rates", [(), 0.1, (0.1, 0.0), (-1.0,), (math.inf,), (math.nan,)])
 def test_rows_need_positive_learning_rates(rates) -> None:
     with pytest.raises(ValueError, match="Row 'x': learning_rates"):
         Row("x", CrossEntropy(), rates)

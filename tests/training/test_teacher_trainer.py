@@ -157,7 +157,20 @@ def test_a_learning_rate_schedule_goes_on_after_a_refusal(make_teaching) -> None
     trainer.step()
     trainer.trust_region.max_amplification = 0.0
     trainer.step()
+    # While Adam counts anew, as its moments do.
+    assert int(optimizer.iterations) == 0
     assert float(optimizer.learning_rate) == pytest.approx(0.005)
+    trainer.trust_region.max_amplification = 1e4
+    restored = make_trainer(make_teaching(), keras.optimizers.Adam(schedule))
+    restored.restore(*trainer.snapshot())
+    before = flat(trainer.theta)
+    for each in (trainer, restored):
+        assert each.step().taken
+        assert float(each._optimizer.learning_rate) == pytest.approx(0.0025)
+    np.testing.assert_array_equal(flat(trainer.theta), flat(restored.theta))
+    # The first step of an Adam that begins is its learning rate long, here half of it.
+    moved = np.abs(flat(trainer.theta) - before).max()
+    assert moved == pytest.approx(0.5 * 0.005, rel=1e-2)
 
 
 def test_a_restored_trainer_goes_on_to_the_very_same_numbers(make_teaching) -> None:

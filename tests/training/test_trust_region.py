@@ -96,6 +96,8 @@ def test_state_goes_through_json() -> None:
         ({"regrow_after": 0}, "regrow_after"),
         ({"max_refused_in_a_row": 0}, "max_refused_in_a_row"),
         ({"memory": 0}, "memory"),
+        ({"max_amplification": 0.0}, "max_amplification"),
+        ({"max_score_drop": -1.0}, "max_score_drop"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict, named: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tf_l2t.checks import whole_number
 from tf_l2t.differentiation.graph_options import without_autograph
 from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.reverse import OuterGradient, ReverseResult, reverse
@@ -62,8 +63,8 @@ class Engine:
     ) -> None:
         check_storage(storage)
         for name, value in (("segment_length", segment_length), ("truncate", truncate)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}; None is the default.")
+            if value is not None:
+                whole_number("Engine", name, value, 1)
         self.step = step
         self.replicated = replicas is not None and replicas.students_at_once > 1
         self.segments = (
@@ -225,25 +226,29 @@ def hypergradient(
     """
     weights = _tensors("weights", list(weights))
     coefficients = _tensors("coefficients", coefficients)
-    if num_steps < 1:
-        raise ValueError(f"num_steps must be at least 1, got {num_steps}.")
-    if outer_chunks < 1:
-        raise ValueError(f"outer_chunks must be at least 1, got {outer_chunks}.")
+    num_steps = whole_number("hypergradient", "num_steps", num_steps, 1)
+    outer_chunks = whole_number("hypergradient", "outer_chunks", outer_chunks, 1)
+    if not isinstance(update_rule, UpdateRule):
+        raise ValueError(
+            f"hypergradient: update_rule must be an update rule of tf_l2t, such as tf_l2t.SGD, got "
+            f"{update_rule!r}; tf_l2t.update_rule_from_keras makes one of a Keras optimizer."
+        )
     step = TrainingStep(
         inner_loss=lambda weights, variables, coefficients, batch: (
-            inner_loss(weights, coefficients, batch),
+            _scalar("inner_loss", inner_loss(weights, coefficients, batch)),
             variables,
         ),
         batch_fn=lambda t, context: batch_fn(t),
         update_rule=update_rule,
     )
-    outer = OuterGradient(
-        lambda weights, variables, chunk: (
-            outer_loss(weights) if outer_chunks == 1 else outer_loss(weights, chunk)
-        ),
-        outer_chunks,
-        jit_compile,
-    )
+
+    def of_chunk(weights: list[tf.Tensor], variables: Nest, chunk: tf.Tensor) -> tf.Tensor:
+        value = outer_loss(weights) if outer_chunks == 1 else outer_loss(weights, chunk)
+        return _scalar("outer_loss", value)
+
+    # Traced before any step, so that what is wrong with it costs none.
+    tf.function(of_chunk).get_concrete_function(weights, [], tf.constant(0))
+    outer = OuterGradient(of_chunk, outer_chunks, jit_compile)
     engine = Engine(
         step,
         storage=storage,
@@ -256,6 +261,15 @@ def hypergradient(
         value, adjoint = outer(rollout.state)
     result = engine.reverse(rollout, coefficients, adjoint)
     return value, result.gradients, result.initial_gradients
+
+
+def _scalar(name: str, value: tf.Tensor) -> tf.Tensor:
+    value = tf.convert_to_tensor(value)
+    if value.shape.rank:
+        raise ValueError(
+            f"{name} must return a scalar, got the shape {value.shape}; take tf.reduce_mean of it."
+        )
+    return value
 
 
 def _tensors(name: str, nest: Nest) -> Nest:

@@ -12,8 +12,12 @@ from tf_l2t.differentiation.workers import Workers
 from tf_l2t.runtime.checkpoints import decode, encode
 
 
+class SetupError(RuntimeError):
+    """Workers of a cluster that are about to run different things."""
+
+
 class DisagreementError(RuntimeError):
-    """Workers of a cluster that do not run the same."""
+    """Workers of a cluster that ran the same and do not hold the same."""
 
 
 Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -40,14 +44,14 @@ def check_same_setup(workers: Workers, setup: dict[str, Any]) -> None:
         setup: names and JSON values that must be the same on every worker.
 
     Raises:
-        DisagreementError: on every worker, naming what differs.
+        SetupError: on every worker, naming what differs.
     """
     digest = lambda value: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     found = workers.gather({name: digest(value) for name, value in setup.items()})
     for index, theirs in enumerate(found):
         differing = [name for name in setup if theirs[name] != found[0][name]]
         if differing:
-            raise DisagreementError(
+            raise SetupError(
                 f"worker {index} differs from worker 0 in {', '.join(differing)}; "
                 "start all workers with the same command, versions, data and number of devices."
             )

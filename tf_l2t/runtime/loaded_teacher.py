@@ -31,6 +31,9 @@ class LoadedTeacher:
         feature_names: of the entries of the state vector, |s|.
         observed_examples: training and dev examples that a state vector is measured on.
         observe_every: training steps between two measurements.
+        warm_start_steps: the first steps of the students that it learned from, on cross entropy.
+        learning_rate: the peak learning rate of these students; None where teacher.json does not
+            say it.
         loss: the loss that it sets the coefficients of.
 
     Example:
@@ -51,6 +54,8 @@ class LoadedTeacher:
         self.feature_names = tuple(feature["name"] for feature in metadata["state"]["features"])
         self.observed_examples: int = metadata["state"]["observed_examples"]
         self.observe_every: int = metadata["state"]["observe_every"]
+        self.warm_start_steps: int = metadata.get("budget", {}).get("warm_start_steps", 0)
+        self.learning_rate: float | None = metadata.get("student", {}).get("learning_rate")
         self.loss = loss_from_record(metadata["loss"])
         # TensorFlow frees the functions of a SavedModel that nobody holds.
         self._saved_model = saved_model
@@ -87,17 +92,23 @@ class LoadedTeacher:
         Raises:
             TeacherError: if it is for others.
         """
-        if isinstance(classes, int):
-            fits = classes == self.num_classes
+        if isinstance(classes, Sequence):
+            fits, wanted = tuple(classes) == self.class_names, shortened(classes)
         else:
-            fits = tuple(classes) == self.class_names
+            fits, wanted = classes == self.num_classes, str(classes)
         if not fits:
-            wanted = classes if isinstance(classes, int) else list(classes)
             raise TeacherError(
                 f"the teacher {self.path} is for {self.num_classes} classes "
-                f"({', '.join(self.class_names)}), not for {wanted}; train a teacher on data of "
+                f"({shortened(self.class_names)}), not for {wanted}; train a teacher on data of "
                 "these classes."
             )
+
+
+def shortened(names: Sequence[str], most: int = 10) -> str:
+    """Returns names for a message: all of a few, of many the first ones and how many there are."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[:most])}, … {len(names):,} in all"
 
 
 def load_teacher(

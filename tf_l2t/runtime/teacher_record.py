@@ -18,9 +18,9 @@ FORMAT_VERSION = 1
 NAME = "teacher.json"
 _STATE = (
     "The state vector s_t of a student at training step t, float32, every entry in [0, 1]. t / T "
-    "changes with every step; the others are measured with the weights before a step that is a "
-    "multiple of observe_every, and kept until the next: in inference mode, on the first "
-    "observed_examples training examples and the first observed_examples dev examples."
+    "changes with every step; the others are measured with the weights before the first step that "
+    "the teacher sets the loss of, and again after every observe_every steps: in inference mode, "
+    "on observed_examples training examples and as many dev examples, the same ones each time."
 )
 _TYPES: dict[str, type] = {
     "class_names": list,

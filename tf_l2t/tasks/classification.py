@@ -112,7 +112,7 @@ class Classification(Task):
         self.measure = measure
         self.batch_size = batch_size
         self._chunk_size = chunk_size
-        self._reserved, self._resplit = reserved, resplit
+        self._split_seed, self._reserved, self._resplit = split_seed, reserved, resplit
         if resplit and corruption is not None:
             raise ValueError(
                 "Classification: resplit=True would make dev images of those that the corruption "
@@ -154,6 +154,20 @@ class Classification(Task):
         self._observed = {
             name: Examples(in_memory(images), labels) for name, (images, labels) in seen.items()
         }
+
+    def check_teacher_task(self, teacher_task: Task) -> None:
+        super().check_teacher_task(teacher_task)
+        assert isinstance(teacher_task, Classification)
+        reserved, needed = teacher_task._reserved, self.num_examples("dev")
+        if not reserved or teacher_task.source.digest != self.source.digest:
+            return
+        if reserved < needed or teacher_task._split_seed != self._split_seed:
+            raise ValueError(
+                f"Experiment: teacher_task has reserved={reserved} and split_seed="
+                f"{teacher_task._split_seed}, and task has {needed} dev images of split_seed="
+                f"{self._split_seed}, some of which the teacher would learn from; reserve as many, "
+                "of the same split."
+            )
 
     def trained_on(self, data: str, held_back: float = 0.0) -> Classification:
         if self._resplit:

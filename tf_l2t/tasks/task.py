@@ -60,6 +60,15 @@ class Task(abc.ABC):
     def context(self, segment: Segment, seed: int) -> Nest:
         """Returns what `batch` needs for the steps of a segment, for the student of a seed."""
 
+    def check_teacher_task(self, teacher_task: Task) -> None:
+        """Checks that a teacher may learn on another task for the students of this one.
+
+        Raises:
+            ValueError: if it has other classes, or dev data of this task would be seen.
+        """
+        if teacher_task.class_names != self.class_names:
+            raise ValueError("Experiment: teacher_task must have the classes that task has.")
+
     def context_of_student(self, context: Nest, state: StudentState) -> Nest:
         """Returns a segment's context with what its batches hold of the student's own making.
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_l2t.checks import instance_of, one_of
+from tf_l2t.checks import instance_of, one_of, positive
 from tf_l2t.losses.base import Loss
 from tf_l2t.training.estimated import EstimatedLoss
 from tf_l2t.training.recipe import Recipe
@@ -62,12 +62,13 @@ class Row:
     recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
-        if not self.learning_rates:
-            raise ValueError(f"Row {self.name!r}: learning_rates is empty; give at least one.")
-        if any(rate <= 0 for rate in self.learning_rates):
+        if not isinstance(self.learning_rates, Sequence) or not self.learning_rates:
             raise ValueError(
-                f"Row {self.name!r}: learning_rates must be positive, got {self.learning_rates}."
+                f"Row {self.name!r}: learning_rates must be a sequence of at least one, such as "
+                f"(0.05, 0.1), got {self.learning_rates!r}."
             )
+        for rate in self.learning_rates:
+            positive(f"Row {self.name!r}", "learning_rates", rate, "0.01 to 1.0 is usual.")
         if isinstance(self.loss, Mapping) and isinstance(self.teacher, Mapping):
             raise ValueError(
                 f"Row {self.name!r}: loss and teacher must not both be several; make it two rows."

@@ -74,8 +74,11 @@ class TeacherTrainer:
         )
         self._theta = [keras.Variable(v) for v in teaching.teacher.trainable_variables]
         optimizer.build(self._theta)
-        # A schedule goes on after a refusal, while the moments start anew.
-        self._scheduled = isinstance(optimizer.get_config()["learning_rate"], dict)
+        # A schedule goes on after a refusal, while the moments and their count start anew.
+        self._resumed = None
+        if isinstance(optimizer.get_config()["learning_rate"], dict):
+            self._resumed = _Resumed(optimizer._learning_rate)
+            optimizer.learning_rate = self._resumed
         self._fresh_optimizer = [v.numpy() for v in optimizer.variables]
         self._good = [self._numpy_theta()]
         self._best = self._numpy_theta()
@@ -327,8 +330,13 @@ class TeacherTrainer:
             self._good.pop()
         self._set_theta(self._good[-1])
         for variable, value in zip(self._optimizer.variables, self._fresh_optimizer, strict=True):
-            if variable is not self._optimizer.iterations or not self._scheduled:
-                variable.assign(value)
+            variable.assign(value)
+        self._go_on_with_schedule()
+
+    def _go_on_with_schedule(self) -> None:
+        if self._resumed is not None:
+            taken = sum(step.taken for step in self.history)
+            self._resumed.offset = taken - int(self._optimizer.iterations.numpy())
 
     def _remember_good(self) -> None:
         theta = self._numpy_theta()
@@ -398,3 +406,18 @@ class TeacherTrainer:
         self.history = [
             TeacherStep(**{**step, "refused": tuple(step["refused"])}) for step in record["history"]
         ]
+        self._go_on_with_schedule()
+
+
+class _Resumed(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that goes on while the optimizer counts its steps anew."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        self.schedule = schedule
+        self.offset = 0
+
+    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
+        return self.schedule(step + self.offset)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"schedule": keras.optimizers.schedules.serialize(self.schedule)}

@@ -7,7 +7,7 @@ import math
 import statistics
 from typing import Any
 
-from tf_l2t.checks import whole_number
+from tf_l2t.checks import not_negative, positive, whole_number
 
 
 @dataclasses.dataclass
@@ -54,6 +54,8 @@ class TrustRegion:
                 "TrustRegion: 1 <= clip_factor <= refuse_factor is needed, got "
                 f"clip_factor={self.clip_factor} and refuse_factor={self.refuse_factor}."
             )
+        positive("TrustRegion", "max_amplification", self.max_amplification, "1e4 is usual.")
+        not_negative("TrustRegion", "max_score_drop", self.max_score_drop, "1.0 allows any.")
         for name in ("regrow_after", "max_refused_in_a_row", "memory"):
             whole_number("TrustRegion", name, getattr(self, name), 1)
 
