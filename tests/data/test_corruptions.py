@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tf_l2t.data import MNIST_PAIRS, LongTail, PairFlips, UniformFlips
+from tf_l2t.data import CIFAR10_PAIRS, MNIST_PAIRS, LongTail, PairFlips, UniformFlips
 from tf_l2t.data.permutations import uniform
 
 LABELS = np.arange(20_000, dtype=np.int32) % 10
@@ -29,6 +29,11 @@ def test_the_pairs_of_mnist_are_flipped() -> None:
         assert matrix[i, j] == 0.45
         assert matrix[i, i] == 0.55
     assert matrix[0, 0] == 1
+
+
+def test_pairs_have_names() -> None:
+    assert PairFlips("mnist").pairs == PairFlips().pairs == [list(pair) for pair in MNIST_PAIRS]
+    assert PairFlips("cifar10").pairs == [list(pair) for pair in CIFAR10_PAIRS]
 
 
 @pytest.mark.parametrize("make", [PairFlips, UniformFlips, LongTail])
@@ -66,6 +71,7 @@ def test_the_tail_is_long() -> None:
     [
         (lambda: PairFlips(rate=1.5), "rate must be in .0, 1., got 1.5"),
         (lambda: PairFlips(((3, 3),)), "of two classes"),
+        (lambda: PairFlips("svhn"), "pairs must be one of mnist, cifar10, got 'svhn'"),
         (lambda: PairFlips(((0, 10),))(LABELS, 10), "names a class that is not there"),
         (lambda: PairFlips(((0, 1), (0, 2)), 0.6)(LABELS, 10), "flips more of a class"),
         (lambda: UniformFlips(float("nan")), "rate must be"),

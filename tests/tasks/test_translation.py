@@ -282,6 +282,8 @@ def test_what_results_json_says(make_translation, parallel_text) -> None:
     json.dumps(described)
     assert described["data_sha256"] == parallel_text.digest
     assert described["examples"] == {"train": 50, "dev": 11, "test": 14}
+    assert described["test_sets"] == {"one": 9, "other": 5}
+    assert described["judged_on"] == "one"
     assert "tok:13a" in described["bleu"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gin
 import numpy as np
 
-from tf_l2t.checks import whole_number
+from tf_l2t.checks import one_of, whole_number
 from tf_l2t.data.permutations import uniform
 
 MNIST_PAIRS = ((2, 7), (3, 8), (5, 6), (6, 5), (7, 1))
@@ -17,6 +17,8 @@ MNIST_PAIRS = ((2, 7), (3, 8), (5, 6), (6, 5), (7, 1))
 
 CIFAR10_PAIRS = ((9, 1), (2, 0), (4, 7), (3, 5), (5, 3))
 """Theirs of CIFAR-10: truck to automobile, bird to airplane, deer to horse, cat and dog."""
+
+_PAIRS = {"mnist": MNIST_PAIRS, "cifar10": CIFAR10_PAIRS}
 
 _FLIPS, _RARE = 2, 3
 
@@ -73,21 +75,27 @@ class PairFlips(_Flips):
         P(j | i) = rate for each pair (i, j),    P(i | i) = 1 - what is flipped
 
     Args:
-        pairs: (class, label that it is given).
+        pairs: (class, label that it is given); or "mnist" or "cifar10" for those of the paper.
         rate: part of a class that each of its pairs flips, in [0, 1].
         seed: of what is flipped.
 
     Raises:
-        ValueError: for a rate outside [0, 1], a class paired with itself, or a class that loses
-            more than it has.
+        ValueError: for a rate outside [0, 1], another name, a class paired with itself, or a class
+            that loses more than it has.
 
     Patrini et al. (CVPR 2017), "Making Deep Neural Networks Robust to Label Noise", section 5.
     """
 
     def __init__(
-        self, pairs: Sequence[tuple[int, int]] = MNIST_PAIRS, rate: float = 0.45, *, seed: int = 0
+        self,
+        pairs: Sequence[tuple[int, int]] | str = "mnist",
+        rate: float = 0.45,
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__(seed=seed)
+        if isinstance(pairs, str):
+            pairs = _PAIRS[one_of("PairFlips", "pairs", pairs, tuple(_PAIRS))]
         self.pairs = [[int(i), int(j)] for i, j in pairs]
         self.rate = _part("PairFlips", rate)
         if any(i == j for i, j in self.pairs):

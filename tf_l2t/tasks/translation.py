@@ -302,6 +302,8 @@ class Translation(Task):
             "vocabularies": {"source": source, "target": target},
             "words_sha256": words.hexdigest(),
             "examples": {name: self.num_examples(name) for name in self._splits},
+            "test_sets": {name: len(pairs.target) for name, pairs in text.test.items()},
+            "judged_on": next(iter(text.test)),
             "student": self.student.model.name,
             "student_weights": self.student.num_weights,
             "batch_size": self.batch_size,
