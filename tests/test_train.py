@@ -287,7 +287,7 @@ def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> N
         ),
         (
             ["--gin_file=TINY", "--gin_bindings=Experiment.truncate = 4"],
-            "truncate=4 would cut T=12",
+            "truncate=4 leaves out 8 steps",
         ),
         (
             ["--gin_file=TINY"]

@@ -430,10 +430,10 @@ def _check_truncation(truncate: int | None, budget: Budget) -> None:
     if truncate is None:
         return
     whole_number("Experiment", "truncate", truncate, 1)
-    first = budget.num_steps - truncate
-    if first > budget.warm_start_steps and first % budget.observe_every:
+    left_out = budget.num_steps - budget.warm_start_steps - truncate
+    if left_out > 0 and left_out % budget.observe_every:
         raise ValueError(
-            f"Experiment: truncate={truncate} would cut T={budget.num_steps} before step {first}, "
-            f"where the state is not observed; let num_steps - truncate be a multiple of "
+            f"Experiment: truncate={truncate} leaves out {left_out} steps, after which the state "
+            "is not observed; let them, num_steps - warm_start_steps - truncate, be a multiple of "
             f"observe_every={budget.observe_every}."
         )
