@@ -144,21 +144,16 @@ def _made_by(run: Run) -> dict[str, str]:
 
 def _commit() -> str | None:
     """Returns which commit the code is of, with "-dirty" if it was changed; None outside git."""
-    command = [
-        "git",
-        "-C",
-        str(ROOT),
-        "describe",
-        "--always",
-        "--exclude=*",
-        "--abbrev=40",
-        "--dirty",
-    ]
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        changed = git("status", "--porcelain", "--", "tf_l2t", "tools", "gin")
+        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
 
 
 def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
