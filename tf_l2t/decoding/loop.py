@@ -60,8 +60,7 @@ def write(
         state,
     )
     _, _, _, words, _ = tf.while_loop(go_on, body, start, parallel_iterations=1)
-    # Under some steps the loop forgets even how many dimensions the words have.
-    ids = tf.transpose(tf.ensure_shape(words.stack(), [None, None]))
+    ids = tf.transpose(words.stack())
     return Sentences(ids, tf.math.count_nonzero(ids != PAD, -1, dtype=tf.int32))
 
 

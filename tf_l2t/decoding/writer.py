@@ -8,7 +8,6 @@ from typing import Any
 import tensorflow as tf
 
 from tf_l2t.decoding.beam_search import beam_search
-from tf_l2t.decoding.greedy import greedy
 from tf_l2t.decoding.loop import Step
 from tf_l2t.decoding.sampling import sample
 from tf_l2t.types import Nest, Sentences
@@ -31,10 +30,6 @@ class Writer:
 
     def best(self, source: Sentences, beam_size: int = 1, length_penalty: float = 0.0) -> Sentences:
         """Returns the translations [batch, beam, length] that a beam search finds, best first."""
-        if beam_size == 1 and length_penalty == 0:
-            # What the search finds too, for more work.
-            words = greedy(*self._start(source))
-            return Sentences(words.ids[:, None], words.lengths[:, None])
         found = beam_search(*self._start(source), beam_size, length_penalty)
         return found.sentences
 
