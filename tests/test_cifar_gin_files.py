@@ -194,5 +194,5 @@ def test_every_way_of_teaching_long_students(name, prepared) -> None:
     first, last = (trainer._student_steps(step) for step in (0, trainer.schedule.num_steps - 1))
     assert (first, last, trainer.teaching.recorded_steps(last)) == WAYS[run.name]
     # Half an hour: 10,000 steps forward, a tenth of them for dev data. One in reverse costs 2.7.
-    forward = trainer.work()[0] - trainer.steps_in_reverse - trainer.kept_steps
+    forward = trainer.work()[0] - trainer.steps_in_reverse - trainer.planned.kept
     assert forward + 2.7 * trainer.steps_in_reverse == pytest.approx(9000, rel=0.06)

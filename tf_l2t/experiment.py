@@ -20,7 +20,7 @@ from tf_l2t.runtime.checkpoints import Checkpoints
 from tf_l2t.runtime.cluster import check_same_setup, chiefs_checkpoint
 from tf_l2t.runtime.export import export_student
 from tf_l2t.runtime.files import write_text
-from tf_l2t.runtime.frozen_row import frozen_row
+from tf_l2t.runtime.frozen_row import conditions, frozen_row
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.plan import announce, plan_trajectory
 from tf_l2t.runtime.resumption import resumed
@@ -28,7 +28,7 @@ from tf_l2t.runtime.run_directory import RunDirectory, versions
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.runtime.taught_student import TaughtStudent
-from tf_l2t.runtime.teacher_record import teacher_record
+from tf_l2t.runtime.teacher_record import trained_teacher_record
 from tf_l2t.runtime.teacher_run import train_teacher
 from tf_l2t.runtime.watch import Watch
 from tf_l2t.tasks.task import Task
@@ -39,7 +39,7 @@ from tf_l2t.training.recipe import Recipe
 from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
-from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer
+from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer, check_learns
 from tf_l2t.training.trust_region import TrustRegion
 
 register_gin_names()
@@ -130,6 +130,7 @@ class Experiment:
             ("watch", watch, Watch),
             ("teacher_task", teacher_task or task, Task),
             ("teacher_budget", teacher_budget or budget, Budget),
+            *(("rows", row, Row) for row in rows),
         ):
             instance_of("Experiment", argument, value, kind)
         whole_number("Experiment", "search_seeds", search_seeds, 1)
@@ -148,13 +149,9 @@ class Experiment:
         self._budget = budget
         self._teacher_budget = teacher_budget or budget
         self._teacher_task = teacher_task or task
-        if task.own_split(0):
-            raise ValueError("Experiment: task has resplit=True, which is for a teacher_task.")
-        _check_truncation(truncate, self._teacher_budget)
+        self._teacher_budget.check_truncation(truncate)
         task.check_teacher_task(self._teacher_task)
         self._recipe = recipe
-        for row in rows:
-            instance_of("Experiment", "rows", row, Row)
         names = [row.name for row in rows]
         if baseline is not None and baseline not in [*names, TAUGHT]:
             raise ValueError(f"Experiment: baseline must name a row, {names}, got {baseline!r}.")
@@ -202,12 +199,7 @@ class Experiment:
         schedule.check(budget)
         for length in {schedule.student_steps(k, budget) for k in range(schedule.num_steps)}:
             self._recipe(self._taught.learning_rates[0], length)
-        teacher = self._lessons.any_teaching(self._taught).teacher
-        if teacher is None or not teacher.trainable_variables:
-            raise ValueError(
-                "Experiment: teacher has no parameters that could be trained; use "
-                "attention_teacher, or compare the loss in a row of tf_l2t.compare."
-            )
+        check_learns(self._lessons.any_teaching(self._taught).teacher)
         self._trajectory.check()
         return Experiment.train
 
@@ -242,7 +234,15 @@ class Experiment:
                 directory,
                 summaries,
                 self._checkpoint_every,
-                lambda dev_score: self._teacher_record(dev_score, rate, directory),
+                functools.partial(
+                    trained_teacher_record,
+                    self._loss,
+                    self._teacher_task,
+                    self._teacher_budget,
+                    self._recipe,
+                    rate,
+                    directory.config,
+                ),
             )
             if trainer.failure:
                 results["status"] = "stopped"
@@ -295,14 +295,10 @@ class Experiment:
         return run
 
     def _frozen(self, teacher: LoadedTeacher) -> Row:
-        conditions = {
-            "the loss": type(self._loss).__name__,
-            "Budget.observe_every": self._budget.observe_every,
-            "observed_examples": self._task.observed_examples,
-            "Budget.warm_start_steps": self._budget.warm_start_steps,
-        }
-        rates = self._taught.learning_rates
-        return frozen_row(TAUGHT, teacher, self._task.class_names, rates, conditions)
+        task, budget, rates = self._task, self._budget, self._taught.learning_rates
+        observed = task.observed_examples, budget.observe_every, budget.warm_start_steps
+        here = conditions(self._loss, *observed)
+        return frozen_row(TAUGHT, teacher, task.class_names, rates, here)
 
     def _run(
         self,
@@ -335,8 +331,8 @@ class Experiment:
     def _given(self, teacher: LoadedTeacher | None) -> dict[str, Any]:
         """Returns what a run cannot go on without."""
         taught_by = {"path": str(teacher.path), "sha256": teacher.digest} if teacher else None
-        described = {"data": self._task.describe(), "teacher_data": self._teacher_task.describe()}
-        return {**described, "taught_by": taught_by}
+        data, teacher_data = self._task.describe(), self._teacher_task.describe()
+        return {"data": data, "teacher_data": teacher_data, "taught_by": taught_by}
 
     def _agree(self, teacher: LoadedTeacher | None = None) -> None:
         """Has the workers of a cluster compare what they are about to run."""
@@ -367,27 +363,6 @@ class Experiment:
             self._teacher_schedule,
             self._trust_region,
             self._seed,
-        )
-
-    def _teacher_record(
-        self, dev_score: float | None, learning_rate: float, directory: RunDirectory
-    ) -> dict[str, Any]:
-        task = self._teacher_task
-        return teacher_record(
-            self._loss,
-            task.class_names,
-            features=zip(task.feature_names, task.feature_definitions, strict=True),
-            observed_examples=task.observed_examples,
-            observe_every=self._teacher_budget.observe_every,
-            budget=dataclasses.asdict(self._teacher_budget),
-            student={
-                "learning_rate": learning_rate,
-                "update_rule": self._recipe.update_rule.__name__,
-                "learning_rate_schedule": self._recipe.learning_rate_schedule.__name__,
-            },
-            **{task.score.scored("dev"): dev_score},
-            data=task.describe(),
-            config=directory.config.read_text(),
         )
 
     def _compare(
@@ -423,17 +398,3 @@ class Experiment:
         summaries.students(results["rows"])
         write_text(directory.markdown, results["table"] + "\n")
         write_text(directory.csv, comma_separated(results))
-
-
-def _check_truncation(truncate: int | None, budget: Budget) -> None:
-    """Checks that a truncated reverse pass begins where the state is observed anyway."""
-    if truncate is None:
-        return
-    whole_number("Experiment", "truncate", truncate, 1)
-    left_out = budget.num_steps - budget.warm_start_steps - truncate
-    if left_out > 0 and left_out % budget.observe_every:
-        raise ValueError(
-            f"Experiment: truncate={truncate} leaves out {left_out} steps, after which the state "
-            "is not observed; let them, num_steps - warm_start_steps - truncate, be a multiple of "
-            f"observe_every={budget.observe_every}."
-        )

@@ -118,7 +118,11 @@ def test_the_time_that_a_run_will_take(planned, monkeypatch, capsys) -> None:
     workers = SimpleNamespace(index=0)
     comparison = SimpleNamespace(work=lambda: (1000, 3000), kept_steps=700, workers=workers)
     trainer = SimpleNamespace(
-        work=lambda: (6000, 0), steps_in_reverse=2500, kept_steps=300, teaching=None, theta=[]
+        work=lambda: (6000, 0),
+        steps_in_reverse=2500,
+        planned=SimpleNamespace(kept=300),
+        teaching=None,
+        theta=[],
     )
     results = {"search": {}}
     plan.announce(results, comparison, trajectory, trainer)

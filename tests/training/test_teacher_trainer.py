@@ -281,7 +281,7 @@ def test_progress_counts_all_of_the_work(make_teaching, warm_start) -> None:
     assert sum(counted) == trainer.work()[0]
     # Three steps of two students, two of which are new, and two students three times each.
     assert trainer.steps_in_reverse == 6 * (20 - warm_start)
-    assert trainer.kept_steps == (4 + 4) * warm_start
+    assert trainer.planned.kept == (4 + 4) * warm_start
 
 
 def test_students_are_taught_in_turn(make_teaching) -> None:

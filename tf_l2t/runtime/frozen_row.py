@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher, shortened
 from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.rows import Row
@@ -16,7 +17,7 @@ def frozen_row(
     teacher: LoadedTeacher,
     class_names: tuple[str, ...],
     learning_rates: Sequence[float],
-    conditions: Mapping[str, Any],
+    here: Mapping[str, Any],
 ) -> Row:
     """Returns the row of the students that a trained teacher teaches.
 
@@ -25,8 +26,8 @@ def frozen_row(
         teacher: which is not trained any more.
         class_names: of the data; other names than the teacher's are warned of.
         learning_rates: of the students, to try.
-        conditions: what the configuration has of what `conditions_of` returns; other ones than
-            those of the teacher's own students are warned of.
+        here: the `conditions` of the students; other ones than those that the teacher learned in
+            are warned of.
 
     Raises:
         TeacherError: if the teacher is for another number of classes.
@@ -41,24 +42,27 @@ def frozen_row(
             teacher.path,
             shortened([f"{ours} for {theirs}" for theirs, ours in others]),
         )
-    for key, theirs in conditions_of(teacher).items():
-        if conditions[key] != theirs:
+    observed = teacher.observed_examples, teacher.observe_every, teacher.warm_start_steps
+    for key, theirs in conditions(teacher.loss, *observed).items():
+        if here[key] != theirs:
             logging.warning(
                 "The teacher %s learned with %s %s, and its students here have %s.",
                 teacher.path,
                 key,
                 theirs,
-                conditions[key],
+                here[key],
             )
     build = lambda shapes, num_features: frozen_teacher(teacher, shapes, num_features)
     return Row(name, teacher.loss, learning_rates, build)
 
 
-def conditions_of(teacher: LoadedTeacher) -> dict[str, Any]:
-    """Returns what the configuration of a teacher's students should share with that of others."""
+def conditions(
+    loss: Loss, observed_examples: int, observe_every: int, warm_start_steps: int
+) -> dict[str, Any]:
+    """Returns, by name, what students of a teacher should share with those that it learned from."""
     return {
-        "the loss": type(teacher.loss).__name__,
-        "Budget.observe_every": teacher.observe_every,
-        "observed_examples": teacher.observed_examples,
-        "Budget.warm_start_steps": teacher.warm_start_steps,
+        "the loss": type(loss).__name__,
+        "observed_examples": observed_examples,
+        "Budget.observe_every": observe_every,
+        "Budget.warm_start_steps": warm_start_steps,
     }

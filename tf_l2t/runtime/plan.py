@@ -164,7 +164,7 @@ def announce(
         pace = measure_pace(trainer.teaching, trainer.theta, sum(steps.values()))
     seconds = None
     if trainer and pace:
-        back, kept = trainer.steps_in_reverse, trainer.kept_steps + comparison.kept_steps
+        back, kept = trainer.steps_in_reverse, trainer.planned.kept + comparison.kept_steps
         seconds = pace.forward * (sum(steps.values()) - back - kept) + pace.reverse * back
     results["plan"] = {
         "student_steps": steps,

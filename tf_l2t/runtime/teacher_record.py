@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -11,7 +12,10 @@ from typing import Any
 from tf_l2t.losses import loss_record
 from tf_l2t.losses.base import Loss
 from tf_l2t.runtime.run_directory import versions
+from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.state_features import feature_definitions, feature_names
+from tf_l2t.training.budget import Budget
+from tf_l2t.training.recipe import Recipe
 
 FORMAT = "tf_l2t teacher"
 FORMAT_VERSION = 1
@@ -83,6 +87,44 @@ def teacher_record(
         **details,
         "versions": versions(),
     }
+
+
+def trained_teacher_record(
+    loss: Loss,
+    task: Task,
+    budget: Budget,
+    recipe: Recipe,
+    learning_rate: float,
+    config: pathlib.Path,
+    dev_score: float | None,
+) -> dict[str, Any]:
+    """Returns what teacher.json says of a teacher that a run trained.
+
+    Args:
+        loss: the loss that it sets the coefficients of.
+        task: what it learned on.
+        budget: of the students that it learned from.
+        recipe: how these were optimised.
+        learning_rate: their peak learning rate.
+        config: the configuration of the run.
+        dev_score: of the best parameters; None before any selection.
+    """
+    return teacher_record(
+        loss,
+        task.class_names,
+        features=zip(task.feature_names, task.feature_definitions, strict=True),
+        observed_examples=task.observed_examples,
+        observe_every=budget.observe_every,
+        budget=dataclasses.asdict(budget),
+        student={
+            "learning_rate": learning_rate,
+            "update_rule": recipe.update_rule.__name__,
+            "learning_rate_schedule": recipe.learning_rate_schedule.__name__,
+        },
+        **{task.score.scored("dev"): dev_score},
+        data=task.describe(),
+        config=config.read_text(),
+    )
 
 
 def digests(directory: pathlib.Path) -> dict[str, str]:

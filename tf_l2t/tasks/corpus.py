@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tf_l2t.data import EncodedPairs, Pairs, ParallelText, TextEncoder, encode_pairs
+from tf_l2t.data.permutations import permutation
 
 
 class Corpus:
@@ -50,6 +51,15 @@ class Corpus:
             split: np.argsort(array[:, 0], kind="stable").astype(np.int32)
             for split, array in self.lengths.items()
         }
+
+    def drawn(self, split: str, count: int, stream: int) -> np.ndarray:
+        """Returns the rows of some pairs; not the first ones, which may all be of one document."""
+        return permutation(self.num_examples(split), 0, stream)[:count]
+
+    def drawn_by_length(self, split: str, count: int | None, stream: int) -> np.ndarray:
+        """Returns the same in the order of their sources' lengths; all rows if `count` is None."""
+        rows = self.by_length[split]
+        return rows if count is None else rows[np.isin(rows, self.drawn(split, count, stream))]
 
     def sets(self, split: str) -> dict[str, Pairs]:
         """Returns the sets of text that are scored as "dev" or as "test", by name."""

@@ -64,8 +64,11 @@ class Task(abc.ABC):
         """Checks that a teacher may learn on another task for the students of this one.
 
         Raises:
-            ValueError: if it has other classes, or dev data of this task would be seen.
+            ValueError: if this task has no dev data that all students share, the other has other
+                classes, or dev data of this one would be seen.
         """
+        if self.own_split(0):
+            raise ValueError("Experiment: task has resplit=True, which is for a teacher_task.")
         if teacher_task.class_names != self.class_names:
             raise ValueError("Experiment: teacher_task must have the classes that task has.")
 

@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from tf_l2t.checks import instance_of, not_negative, one_of, whole_number
 from tf_l2t.data import ParallelText, TokenBatches
-from tf_l2t.data.permutations import permutation
 from tf_l2t.data.vocabularies import MakeVocabularies
 from tf_l2t.decoding import TextTranslator, Writer, longest
 from tf_l2t.differentiation.segments import Segment
@@ -144,11 +143,8 @@ class Translation(Task):
         self._corpus = corpus = Corpus(text, source, target, max_length, max_length_ratio)
         self._splits = corpus.splits
         self._longest_candidate = int(longest(corpus.lengths["train"][:, 0].max(), *self._longest))
-        measured = corpus.by_length["dev"]  # so that there is little padding in the chunks
-        if measured_examples is not None:
-            measured = measured[
-                np.isin(measured, self._drawn("dev", measured_examples, _MEASURED_STREAM))
-            ]
+        # By length, so that there is little padding in the chunks.
+        measured = corpus.drawn_by_length("dev", measured_examples, _MEASURED_STREAM)
         self._measured = tf.constant(measured)
         self._mean_length_measured = float(corpus.lengths["dev"][measured, 1].mean())
         self.num_dev_chunks = -(-len(measured) // chunk_size)
@@ -347,14 +343,10 @@ class Translation(Task):
         return score(outputs, batch.targets)
 
     def _observed_bleu(self, state: StudentState, split: str) -> tf.Tensor:
-        rows = tf.constant(self._drawn(split, self.observed_examples, _OBSERVED_STREAM))
+        rows = tf.constant(self._corpus.drawn(split, self.observed_examples, _OBSERVED_STREAM))
         source, target = self._splits[split].gather(rows)
         found = self._writer(state).best(source)
         return sentence_bleu(found, target)[:, 0]
-
-    def _drawn(self, split: str, count: int, stream: int) -> np.ndarray:
-        """Returns the rows of some pairs; not the first ones, which may all be of one document."""
-        return permutation(self.num_examples(split), 0, stream)[:count]
 
     def _translated(self, state: StudentState, split: str) -> tuple[list[str], tf.Tensor]:
         """Returns the translations of a split, in its order, and the cross entropy of a word."""

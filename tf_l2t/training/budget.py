@@ -43,3 +43,23 @@ class Budget:
                 "Budget: warm_start_learning_rate must be positive, got "
                 f"{self.warm_start_learning_rate}."
             )
+
+    def check_truncation(self, truncate: int | None) -> None:
+        """Checks that a truncated reverse pass begins where the state is observed anyway.
+
+        Args:
+            truncate: steps that are reversed; all if None.
+
+        Raises:
+            ValueError: if it begins between two observations.
+        """
+        if truncate is None:
+            return
+        whole_number("Experiment", "truncate", truncate, 1)
+        left_out = self.num_steps - self.warm_start_steps - truncate
+        if left_out > 0 and left_out % self.observe_every:
+            raise ValueError(
+                f"Experiment: truncate={truncate} leaves out {left_out} steps, after which the "
+                "state is not observed; let them, num_steps - warm_start_steps - truncate, be a "
+                f"multiple of observe_every={self.observe_every}."
+            )

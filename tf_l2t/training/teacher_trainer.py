@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.lesson import Lesson
+from tf_l2t.training.resumed_schedule import ResumedSchedule
 from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.stopwatch import Stopwatch
@@ -24,6 +25,7 @@ from tf_l2t.training.teacher_step import (
     TeacherStep,
     check_arrays,
 )
+from tf_l2t.training.teacher_work import TeacherWork
 from tf_l2t.training.trust_region import TrustRegion
 
 
@@ -77,7 +79,7 @@ class TeacherTrainer:
         # A schedule goes on after a refusal, while the moments and their count start anew.
         self._resumed = None
         if isinstance(optimizer.get_config()["learning_rate"], dict):
-            self._resumed = _Resumed(optimizer._learning_rate)
+            self._resumed = ResumedSchedule(optimizer._learning_rate)
             optimizer.learning_rate = self._resumed
         self._fresh_optimizer = [v.numpy() for v in optimizer.variables]
         self._good = [self._numpy_theta()]
@@ -111,46 +113,22 @@ class TeacherTrainer:
             or (patience is not None and self._selections_since_best >= patience)
         )
 
+    @property
+    def planned(self) -> TeacherWork:
+        """How much the training is."""
+        return TeacherWork(self.schedule, self.teaching)
+
     def work(self) -> tuple[int, int]:
         """Returns how many student steps the training takes, and how many of them are done."""
-        schedule, num_steps = self.schedule, self.teaching.budget.num_steps
-
-        def steps(teacher_steps: int) -> int:
-            selections = -(-teacher_steps // schedule.select_every)
-            forward = schedule.students_per_step * sum(self._lengths(teacher_steps))
-            selected = num_steps * schedule.selection_students * selections
-            return forward + self._reversed(teacher_steps) + selected
-
-        last_selection = schedule.selection_students * num_steps
-        return steps(schedule.num_steps) + last_selection, steps(len(self.history))
+        return self.planned.whole, self.planned.until(len(self.history))
 
     @property
     def steps_in_reverse(self) -> int:
         """How many of the student steps of the training are reversed, if none is refused."""
-        return self._reversed(self.schedule.num_steps)
-
-    @property
-    def kept_steps(self) -> int:
-        """How many of the student steps of the training are of warm starts that were made before.
-
-        Those of the selection students, and of students that are taught again.
-        """
-        schedule = self.schedule
-        selections = -(-schedule.num_steps // schedule.select_every)
-        students = schedule.num_steps * schedule.students_per_step
-        again = max(0, students - (schedule.num_students or students))
-        again += schedule.selection_students * selections
-        return again * self.teaching.budget.warm_start_steps
-
-    def _lengths(self, teacher_steps: int) -> list[int]:
-        return [self._student_steps(number) for number in range(teacher_steps)]
-
-    def _reversed(self, teacher_steps: int) -> int:
-        recorded = map(self.teaching.recorded_steps, self._lengths(teacher_steps))
-        return self.schedule.students_per_step * sum(recorded)
+        return self.planned.reversed(self.schedule.num_steps)
 
     def _student_steps(self, number: int) -> int:
-        return self.schedule.student_steps(number, self.teaching.budget)
+        return self.planned.student_steps(number)
 
     def coefficients_of_last_lesson(self) -> dict[str, dict[str, np.ndarray]]:
         """Returns what θ sets, and attends to, at the begin, middle and end of the last student.
@@ -409,15 +387,10 @@ class TeacherTrainer:
         self._go_on_with_schedule()
 
 
-class _Resumed(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule that goes on while the optimizer counts its steps anew."""
-
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
-        self.schedule = schedule
-        self.offset = 0
-
-    def __call__(self, step: keras.KerasTensor) -> keras.KerasTensor:
-        return self.schedule(step + self.offset)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"schedule": keras.optimizers.schedules.serialize(self.schedule)}
+def check_learns(teacher: keras.Model | None) -> None:
+    """Raises ValueError for a teacher without parameters."""
+    if teacher is None or not teacher.trainable_variables:
+        raise ValueError(
+            "Experiment: teacher has no parameters that could be trained; use attention_teacher, "
+            "or compare the loss in a row of tf_l2t.compare."
+        )
