@@ -2,8 +2,8 @@
 
 Left out: times ("seconds", the column of them in the tables, the wall time of TensorBoard's
 events), the checksum of results.json, the names of event files and how many there are, the lock,
-the files of the SavedModel but its parameters with their digests, `resumed_with`, and the plan:
-what memory is free, and so which storage is taken, may have changed.
+the files of the SavedModel but its parameters with their digests, `resumed_with` and `resumed_on`,
+and the plan: what memory is free, and so which storage is taken, may have changed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-LEFT_OUT = ("seconds", "table", "checksum", "resumed_with", "sha256", "plan")
+LEFT_OUT = ("seconds", "table", "checksum", "resumed_with", "resumed_on", "sha256", "plan")
 
 
 def digests(run: pathlib.Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import types
 
 import pytest
 
@@ -29,6 +30,20 @@ def test_this_machine() -> None:
     free = room.room()
     assert free.memory > 0
     assert free.disk >= 0
+
+
+def test_hardware_is_named_without_and_with_gpus(monkeypatch) -> None:
+    monkeypatch.setattr(room.os, "sched_getaffinity", lambda process: {3}, raising=False)
+    monkeypatch.setattr(room.tf.config, "list_physical_devices", lambda kind: [])
+    assert room.hardware() == ["CPU, 1 core"]
+
+    gpus = [types.SimpleNamespace(name=f"/physical_device:GPU:{k}") for k in range(2)]
+    names = {gpus[0].name: {"device_name": "NVIDIA H100"}, gpus[1].name: {}}
+    monkeypatch.setattr(room.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(
+        room.tf.config.experimental, "get_device_details", lambda gpu: names[gpu.name]
+    )
+    assert room.hardware() == ["NVIDIA H100", "/physical_device:GPU:1"]
 
 
 def test_a_machine_without_limits(system) -> None:

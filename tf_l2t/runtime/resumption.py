@@ -7,6 +7,7 @@ from typing import Any
 
 from tf_l2t.differentiation.workers import Workers
 from tf_l2t.runtime.cluster import chiefs_json
+from tf_l2t.runtime.room import hardware
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError, versions
 
 
@@ -33,6 +34,7 @@ def resumed(
             )
     fresh = {
         "versions": versions(),
+        "hardware": hardware(),
         **given,
         **described,
         "seconds": {"search": 0.0, "teacher": 0.0, "comparison": 0.0},
@@ -43,4 +45,6 @@ def resumed(
     results = {**fresh, **results, "status": "running"}
     if results["versions"] != versions():
         results["resumed_with"] = versions()
+    if results["hardware"] != hardware():
+        results["resumed_on"] = hardware()
     return results

@@ -1,4 +1,4 @@
-"""How much memory and disk is free for a run: of this machine, this container and its devices."""
+"""What a run has to work with: devices, and the memory and disk that are free here."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def room() -> Room:
     """Returns what is free now, where trajectories would be."""
     folder = pathlib.Path(tempfile.gettempdir())
     return Room(free_memory(), _free_accelerator(), free_disk(folder))
+
+
+def hardware() -> list[str]:
+    """Returns what trains the students: the names of the GPUs, without any the number of cores."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        affinity = getattr(os, "sched_getaffinity", None)
+        count = len(affinity(0)) if affinity else os.cpu_count()
+        return [f"CPU, {count} {'core' if count == 1 else 'cores'}"]
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return [each.get("device_name", gpu.name) for each, gpu in zip(details, gpus, strict=True)]
 
 
 def free_memory() -> int:
