@@ -10,9 +10,13 @@ from typing import NamedTuple
 import gin
 import keras
 import pytest
+import tensorflow as tf
 from absl import flags
 
 from tf_l2t import command_line, train
+
+# On a GPU products of float32 would have 10 bits, and the tolerances of the tests are for 23.
+tf.config.experimental.enable_tensor_float_32_execution(False)
 
 TINY_GIN = """
 include "gin/base/classification.gin"

@@ -162,7 +162,9 @@ def test_the_tables_are_those_of_the_results(name: str) -> None:
     assert any(results["table"] in page.read_text() for page in PAGES)
 
 
-@pytest.mark.parametrize("name", ["table1", "table_noisy", "table_transfer"])
+@pytest.mark.parametrize(
+    "name", ["table1", "table2", "table_long", "table_noisy", "table_transfer"]
+)
 def test_what_is_said_of_a_table_is_that_of_the_results(name: str) -> None:
     table = (ROOT / "results" / f"{name}.md").read_text().strip()
     assert table in (ROOT / "docs" / "results.md").read_text()

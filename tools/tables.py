@@ -143,9 +143,10 @@ def _table2_runs() -> Iterable[Run]:
         title, file = f"ResNet-8, {title}", f"gin/tables/{rows}.gin"
         yield Run(f"{rows}-fixed", title, "compare", file, rows=rows)
         if data == "cifar10":
-            # Takes the place of a row of the run before it, whose best rate was the highest.
-            again = f"gin/tables/{rows}_bilinear.gin"
-            yield Run(f"{rows}-bilinear", title, "compare", again, rows=rows)
+            # They take the place of rows of the run before them, whose best rates were the highest.
+            for part in ("bilinear", "wider"):
+                again = f"gin/tables/{rows}_{part}.gin"
+                yield Run(f"{rows}-{part}", title, "compare", again, rows=rows)
         yield Run(f"{rows}-taught", title, "train", file, (_NO_ROWS,), rows=rows)
 
 

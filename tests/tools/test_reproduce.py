@@ -164,7 +164,11 @@ def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
     ("table", "rows", "names"),
     [
         ("1", ["lenet"], ["lenet-fixed", "lenet-taught", "lenet-static"]),
-        ("2", ["resnet8_cifar10"], ["resnet8_cifar10-fixed", "resnet8_cifar10-taught"]),
+        (
+            "2",
+            ["resnet8_cifar10"],
+            [f"resnet8_cifar10-{part}" for part in ("fixed", "bilinear", "wider", "taught")],
+        ),
         ("3", ["lstm1_multi30k"], ["lstm1-words", "lstm1-taught", "lstm1-sentences"]),
         ("noisy", ["noise45-dev5000"], ["noise45-dev5000", "bilinear"]),
         ("long", ["warm", "whole"], [run.name for run in tables.TABLES["long"].runs]),
