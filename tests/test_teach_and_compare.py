@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 import gin
@@ -113,6 +114,11 @@ def test_another_teacher_is_refused_in_the_same_directory(
     assert done.returncode == 2
     assert "taught_by" in done.stderr
     assert (directory / "results.json").read_bytes() == before
+    # The same teacher may lie elsewhere.
+    moved = shutil.copytree(teacher, tmp_path / "moved")
+    done = command(compare, *arguments, f"--teacher={moved}")
+    assert done.returncode == 0, done.stderr
+    assert results_of(directory)["taught_by"]["path"] == str(moved)
 
 
 @pytest.mark.parametrize("program", [teach, compare])

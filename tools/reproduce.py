@@ -270,6 +270,9 @@ def _collect(run: Run, args: argparse.Namespace) -> dict[str, Any] | None:
             for curve in _CURVES:
                 student.pop(curve, None)
     results = {k: v for k, v in results.items() if k not in ("table", "checksum")}
+    if run.teacher:
+        # As in the command, wherever this copy of the repository lies.
+        results["taught_by"]["path"] = str(kept_teacher(pathlib.Path("results"), *run.teacher))
     config = (directory / "config.gin").read_text()
     return {"made_by": made_by, "commit": commit, "config": config, **results}
 

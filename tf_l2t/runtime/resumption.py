@@ -27,7 +27,7 @@ def resumed(
     """
     results = chiefs_json(workers, directory.read_results())
     for name, value in given.items():
-        if results and results.get(name, value) != value:
+        if results and _identity(results.get(name, value)) != _identity(value):
             raise RunDirectoryError(
                 f"{directory.path} holds a run of other {name}: {results.get(name)}, while "
                 f"here is {value}; give another --run_dir, or bring back what it had."
@@ -42,9 +42,16 @@ def resumed(
         "teacher": {},
         "rows": {},
     }
-    results = {**fresh, **results, "status": "running"}
+    results = {**fresh, **results, **given, "status": "running"}
     if results["versions"] != versions():
         results["resumed_with"] = versions()
     if results["hardware"] != hardware():
         results["resumed_on"] = hardware()
     return results
+
+
+def _identity(given: Any) -> Any:
+    """Returns what must be the same: a teacher may lie elsewhere now, and has a digest."""
+    if isinstance(given, Mapping) and "sha256" in given:
+        return {name: value for name, value in given.items() if name != "path"}
+    return given
