@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def whole_number(owner: str, name: str, value: Any, minimum: int) -> int:
+def whole_number(owner: str, name: str, value: Any, minimum: int, remedy: str = "") -> int:
     """Returns a whole number that is not too small.
 
     Args:
@@ -15,6 +15,7 @@ def whole_number(owner: str, name: str, value: Any, minimum: int) -> int:
         name: of the argument.
         value: what was given.
         minimum: the smallest that makes sense.
+        remedy: what to do where it is too small, for the message.
 
     Raises:
         ValueError: for anything else, naming the argument and the value.
@@ -26,7 +27,8 @@ def whole_number(owner: str, name: str, value: Any, minimum: int) -> int:
             f"{owner}: {name} must be a whole number, got {value!r}; write it without a fraction."
         ) from None
     if number < minimum:
-        raise ValueError(f"{owner}: {name} must be at least {minimum}, got {number}.")
+        end = f"; {remedy}." if remedy else "."
+        raise ValueError(f"{owner}: {name} must be at least {minimum}, got {number}{end}")
     return number
 
 

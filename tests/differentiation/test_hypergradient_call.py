@@ -124,6 +124,7 @@ BAD = {
     "no weights": ({"weights": []}, "weights is empty; there is nothing"),
     "no coefficients": ({"coefficients": {}}, "coefficients is empty; there is nothing"),
     "segment_length": ({"segment_length": 0}, "segment_length must be at least 1, got 0"),
+    "truncate, no number": ({"truncate": "ten"}, "truncate must be a whole number, got 'ten'"),
     "truncate": ({"truncate": 0}, "truncate must be at least 1, got 0; None is the default"),
     "part of a step": ({"truncate": 2.5}, "truncate must be a whole number, got 2.5"),
     "outer_chunks": ({"outer_chunks": 0}, "outer_chunks must be at least 1, got 0"),

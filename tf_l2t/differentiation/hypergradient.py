@@ -63,11 +63,8 @@ class Engine:
     ) -> None:
         check_storage(storage)
         for name, value in (("segment_length", segment_length), ("truncate", truncate)):
-            if value is None:
-                continue
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}; None is the default.")
-            whole_number("Engine", name, value, 1)
+            if value is not None:
+                whole_number("Engine", name, value, 1, "None is the default")
         self.step = step
         self.replicated = replicas is not None and replicas.students_at_once > 1
         self.segments = (
