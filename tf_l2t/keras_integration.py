@@ -223,6 +223,7 @@ class Teach(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Finds where t is."""
         del logs
+        assert self._lesson is not None
         steps = self.params.get("steps")
         if self._first_epoch:
             if epoch and steps is None:
@@ -232,6 +233,8 @@ class Teach(keras.callbacks.Callback):
                 )
             self._step = self._next = self._warm_start_steps + epoch * (steps or 0)
             self._first_epoch = False
+            if epoch == 0:  # What another training left is of other weights.
+                self._lesson.reset_counts()
         self._epoch_start = self._warm_start_steps + epoch * steps if steps else self._step
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -248,16 +251,6 @@ class Teach(keras.callbacks.Callback):
                 f"Teach: fit goes on after num_steps={self._num_steps} steps, for which the "
                 "teacher has no state; give num_steps the whole length of the training."
             )
-
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the counts: validation is no training."""
-        if self._lesson is not None:
-            self._counts = self._lesson.read_counts()
-
-    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Brings the counts back."""
-        if self._lesson is not None:
-            self._lesson.reset_counts(self._counts)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Takes the teacher away from the model."""

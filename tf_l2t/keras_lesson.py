@@ -43,12 +43,14 @@ class KerasLesson:
             self._limit = variable(0, dtype)
             self._num_steps = variable(1, tf.float32)
             self._observed = variable(tf.zeros([num_observed]), tf.float32)
-            self._counts = variable(
-                tf.zeros([2]),
-                tf.float32,
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.SUM,
-            )
+            of_replicas = {
+                "synchronization": tf.VariableSynchronization.ON_READ,
+                "aggregation": tf.VariableAggregation.SUM,
+            }
+            self._counts = variable(tf.zeros([2]), tf.float32, **of_replicas)
+            self._batch = variable(tf.zeros([2]), tf.float32, **of_replicas)
+            of_replicas["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+            self._batch_at = variable(-1, dtype, **of_replicas)
 
     def is_known(self) -> bool:
         """Returns whether the model is taught now, or only evaluated since it was."""
@@ -82,15 +84,11 @@ class KerasLesson:
             self._observed.assign(observed)
             self.reset_counts()
 
-    def reset_counts(self, counts: Any = (0.0, 0.0)) -> None:
-        """Sets how many examples were right, of how many, since the last measurement."""
+    def reset_counts(self) -> None:
+        """Forgets how many examples were right since the last measurement."""
         with self.strategy.scope():
-            self._counts.assign(tf.constant(counts, tf.float32))
-
-    def read_counts(self) -> tf.Tensor:
-        """Returns what `reset_counts` sets, of all replicas together."""
-        with self.strategy.scope():
-            return tf.convert_to_tensor(self._counts)
+            self._counts.assign(tf.zeros([2]))
+            self._batch.assign(tf.zeros([2]))
 
     def coefficients(self, teacher: LoadedTeacher) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         """Returns Φ_t, and whether what was measured is still in date."""
@@ -101,15 +99,28 @@ class KerasLesson:
         return values, step <= self._limit
 
     def count(self, outputs: tf.Tensor, targets: tf.Tensor) -> None:
-        """Counts which predictions of a batch are right."""
+        """Counts which predictions of a batch are right, if the model is trained on it.
+
+        The model may be evaluated between two steps, where nobody asks a callback. Of the batches
+        that the loss sees before one step of the optimizer, the last is that of the step.
+        """
         right = tf.argmax(outputs, axis=-1, output_type=tf.int32) == targets
         counts = tf.math.count_nonzero(right), tf.size(right, tf.int64)
-        self._counts.assign_add(tf.cast(tf.stack(counts), tf.float32))
+        self._counts.assign_add(self._last_trained())
+        self._batch.assign(tf.cast(tf.stack(counts), tf.float32))
+        self._batch_at.assign(self._iterations())
 
     def running_accuracy(self, dev_accuracy: tf.Tensor) -> tf.Tensor:
         """Returns the accuracy on the batches since the last measurement; on dev before any."""
-        right, seen = tf.unstack(self.read_counts())
+        with self.strategy.scope():
+            right, seen = tf.unstack(self._counts + self._last_trained())
         return tf.where(seen > 0, tf.math.divide_no_nan(right, seen), dev_accuracy)
+
+    def _last_trained(self) -> tf.Tensor:
+        """Returns the counts of the last batch; 0 where no step of the optimizer followed it."""
+        trained = tf.convert_to_tensor(self._batch_at) != self._iterations()
+        batch = tf.convert_to_tensor(self._batch)
+        return tf.where(trained, batch, tf.zeros_like(batch))
 
     def _iterations(self) -> tf.Tensor:
         return tf.convert_to_tensor(self.optimizer.iterations)

@@ -413,3 +413,50 @@ def test_evaluation_with_the_callback_alone_is_no_training(taught) -> None:
     fit(taught, model, *taught.batches(1), teach)
     without = model.evaluate(*taught.dev, verbose=0)
     assert model.evaluate(*taught.dev, verbose=0, callbacks=[teach]) == without
+
+
+def test_evaluation_between_two_steps_or_two_fits_is_no_training(taught) -> None:
+    # Their labels are wrong, which the teacher would see in the training accuracy.
+    x, y = taught.batches(1)
+    wrong = x[:40], (y[:40] + 1) % 3
+
+    class Evaluate(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            if batch % 3 == 0:
+                evaluate(self.model)
+
+    def evaluate(model: keras.Model) -> None:
+        model.evaluate(*wrong, batch_size=BATCH, verbose=0)
+
+    def weights(*callbacks: keras.callbacks.Callback, between: bool) -> np.ndarray:
+        model, half = taught.compiled(), NUM_STEPS // 2 * BATCH
+        teach = tf_l2t.Teach(taught.teacher, taught.dev, num_steps=NUM_STEPS)
+        options = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
+        options["callbacks"] = [teach, *callbacks]
+        model.fit(x[:half], y[:half], **options)
+        if between:
+            evaluate(model)
+        model.fit(x[half:], y[half:], initial_epoch=1, epochs=2, **options)
+        return flat(model.get_weights())
+
+    expected = weights(between=False)
+    np.testing.assert_array_equal(weights(between=True), expected)
+    np.testing.assert_array_equal(weights(Evaluate(), between=True), expected)
+
+
+def test_a_training_that_begins_again_does_not_count_the_one_before(taught) -> None:
+    teach = tf_l2t.Teach(taught.teacher, taught.dev)
+    x, y = taught.batches(1)
+
+    def weights(model: keras.Model) -> np.ndarray:
+        fit(taught, model, x, (y + 1) % 3, teach)
+        model.set_weights(taught.model().get_weights())
+        for variable in model.optimizer.variables:
+            if variable is not model.optimizer.learning_rate:
+                variable.assign(tf.zeros_like(variable))
+        return fit(taught, model, x, y, teach)
+
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    fresh = taught.compiled(optimizer=keras.optimizers.SGD(0.1, momentum=0.9))
+    expected = fit(taught, fresh, x, y, tf_l2t.Teach(taught.teacher, taught.dev))
+    np.testing.assert_array_equal(weights(taught.compiled(optimizer=optimizer)), expected)
