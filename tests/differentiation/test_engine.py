@@ -151,6 +151,26 @@ def test_segments_are_reported(storage):
     _, adjoint = outer_gradient(problem, rollout.state)
     engine.reverse(rollout, problem.coefficients, adjoint, reversed_lengths.append)
     assert reversed_lengths == [1, 2]
+    with pytest.raises(ValueError, match="or was reversed before, which empties it; roll the"):
+        engine.reverse(rollout, problem.coefficients, adjoint)
+
+
+def test_students_that_are_not_reversed_are_not_cut_for_it():
+    problem = problem_of("float64", RULE)
+    engine = Engine(
+        step_of(problem, lambda t, context: problem.batch_fn(t)), segment_length=2, truncate=4
+    )
+    state = engine.step.initial_state(problem.weights)
+    for record, starts in ((False, [0, 2, 4, 6]), (True, [0, 2, 3, 5])):
+        seen = []
+        engine.roll_out(
+            state,
+            problem.coefficients,
+            STEPS,
+            record=record,
+            on_segment=lambda segment, *_, seen=seen: seen.append(segment.start),
+        )
+        assert seen == starts
 
 
 @pytest.mark.parametrize("storage", STORAGE_POLICIES)
@@ -160,7 +180,8 @@ def test_a_rollout_that_is_not_recorded_holds_nothing(storage):
     state = engine.step.initial_state(problem.weights)
     rollout = engine.roll_out(state, problem.coefficients, STEPS, record=False)
     assert rollout.trajectory.nbytes == 0
-    assert list(rollout.trajectory.backwards(lambda *_: None)) == []
+    with pytest.raises(ValueError, match="no step to reverse: it was made with record=False"):
+        engine.reverse(rollout, problem.coefficients, outer_gradient(problem, rollout.state)[1])
     want = engine.roll_out(state, problem.coefficients, STEPS).state
     for one, other in zip(tf.nest.flatten(rollout.state), tf.nest.flatten(want), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -114,14 +114,15 @@ class Engine:
                 f"start={start}; train for at least one step."
             )
         recorded = self.recorded_steps(num_steps, start)
-        first_recorded = num_steps - recorded
         length = self._segment_length or default_segment_length(self._storage, recorded)
         trajectory = new_trajectory(self._storage, recorded)
+        # Segments begin anew where the reverse pass will end, if there is to be one.
+        first_recorded = num_steps - recorded if record else num_steps
         segments = cut(start, first_recorded, length) + cut(first_recorded, num_steps, length)
         with trajectory.closed_on_error():
             for segment in segments:
                 context = context_fn(segment, state) if context_fn else ()
-                keep = record and segment.start >= first_recorded
+                keep = segment.start >= first_recorded
                 save = keep and trajectory.keeps_stacks
                 before = state
                 state, stack, loss = self.segments.forward(
@@ -140,7 +141,11 @@ class Engine:
         adjoint: list[tf.Tensor],
         on_segment: Callable[[int], None] | None = None,
     ) -> ReverseResult:
-        """Runs the reverse pass over a recorded rollout and empties it; see `reverse.reverse`."""
+        """Runs the reverse pass over a recorded rollout and empties it; see `reverse.reverse`.
+
+        Raises:
+            ValueError: if it was not recorded, or is empty already.
+        """
         return self.reverse_each(rollout, coefficients, [adjoint], on_segment)[0]
 
     def reverse_each(
@@ -151,6 +156,11 @@ class Engine:
         on_segment: Callable[[int], None] | None = None,
     ) -> list[ReverseResult]:
         """Runs the same for all students of a rollout, side by side."""
+        if rollout.trajectory.empty:
+            raise ValueError(
+                "Engine: rollout holds no step to reverse: it was made with record=False, or was "
+                "reversed before, which empties it; roll the student out again."
+            )
         states = rollout.state if self.replicated else [rollout.state]
         try:
             return reverse(

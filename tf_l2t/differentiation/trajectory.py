@@ -58,6 +58,11 @@ class Trajectory(abc.ABC):
             forward: (segment, state, context) -> (state, stack), to run a segment again.
         """
 
+    @property
+    @abc.abstractmethod
+    def empty(self) -> bool:
+        """Whether nothing was recorded, or all of it has been taken."""
+
     def close(self) -> None:  # noqa: B027
         """Gives back what the trajectory holds outside this process's memory."""
 
@@ -88,6 +93,10 @@ class MemoryTrajectory(Trajectory):
         while self._records:
             segment, context, held = self._records.pop()
             yield SegmentRecord(segment, context, self._take(held))
+
+    @property
+    def empty(self) -> bool:
+        return not self._records
 
     def _put(self, stack: StudentState | None) -> Any:
         return stack
@@ -188,6 +197,10 @@ class RecomputeTrajectory(Trajectory):
             self.nbytes = max(self.nbytes, self._boundary_bytes + held)
             while records:
                 yield records.pop()
+
+    @property
+    def empty(self) -> bool:
+        return not self._blocks
 
     @staticmethod
     def _steps(segments: list[tuple[Segment, Nest]]) -> int:
