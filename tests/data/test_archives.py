@@ -80,6 +80,21 @@ def test_refuses_what_is_not_whole(write, tmp_path):
         read_members(tmp_path / "none.tgz", ["a"])
 
 
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+def test_refuses_what_a_checksum_is_against(write, mode):
+    text = " ".join(f"{number**7}" for number in range(4000)).encode()
+    path = write([entry("data/a.txt", text)], mode)
+    assert read_members(path, ["data/a.txt"]) == {"data/a.txt": text}
+    whole = path.read_bytes()
+    for at in range(len(whole) // 4, len(whole) - 40, len(whole) // 20):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(ValueError, match=r"files\.tgz (is not a whole|cannot be read)"):
+            read_members(path, ["data/a.txt"])
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"files\.tgz (is not a whole|cannot be read)"):
+        read_members(path, ["data/a.txt"])
+
+
 def test_a_size_of_terabytes_makes_no_room_for_them(tmp_path):
     info = tarfile.TarInfo("data/a.txt")
     info.size = 1 << 42

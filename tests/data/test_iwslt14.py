@@ -112,6 +112,11 @@ def test_prepared_once_and_read(archive, tmp_path):
         DatasetUnavailableError, match=r"no split dev, only \['test', 'train', 'val"
     ):
         tfds_text("iwslt14_de_en", dev="dev", data_dir=tmp_path / "data")
+    for part in ("train[:3", "train[:x%]"):
+        with pytest.raises(
+            DatasetUnavailableError, match=r"no part train\[:.*write it as in train"
+        ):
+            tfds_text("iwslt14_de_en", dev=part, data_dir=tmp_path / "data")
     with pytest.raises(
         DatasetUnavailableError, match=r"no feature fr, only \['de', 'en'\]: correct"
     ):
@@ -137,7 +142,7 @@ def test_no_network(tmp_path, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"no": "localhost"})
     with pytest.raises(
         DatasetUnavailableError,
         match=r"\(ConnectionError: .*Name or.*: get de-en\.tgz .*folder in manual_dir",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import pathlib
 import tarfile
 import zlib
 from collections.abc import Iterable
 
+_AT_ONCE = 1 << 20
 _LARGEST = 1 << 28
 """Bytes of a file; an archive of bytes that claim to be more makes no room for them."""
 
@@ -23,9 +25,9 @@ def read_members(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str
         The content of each.
 
     Raises:
-        ValueError: the archive cannot be read, is damaged, lacks one of the files, or holds
-            something that could be written to another place than its own folder: an absolute
-            name, one with .., a link or a device.
+        ValueError: the archive cannot be read, is damaged (which a plain one may hide), lacks one
+            of the files, or holds something that could be written to another place than its own
+            folder: an absolute name, one with .., a link or a device.
 
     Example:
         >>> read_members("de-en.tgz", ["de-en/train.tags.de-en.de"])
@@ -46,9 +48,13 @@ def read_members(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str
                 file = archive.extractfile(member)
                 assert file is not None
                 found[name] = file.read()
+            # The checksum of what it was packed with comes after the end of the tar.
+            assert archive.fileobj is not None
+            while archive.fileobj.read(_AT_ONCE):
+                pass
     except OSError as error:
         raise _bad(path, f"cannot be read ({error.strerror or error})") from error
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise _bad(path, f"is not a whole tar archive ({error})") from error
     missing = [name for name in wanted.values() if name not in found]
     if missing:

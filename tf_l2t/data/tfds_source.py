@@ -162,7 +162,8 @@ def _check_hosts(builder: Any, urls: Iterable[str]) -> None:
         .parents[2 if builder.builder_config else 1]
         .joinpath("downloads", builder.name)
     )
-    if urllib.request.getproxies() or any(downloads.glob("*.INFO")):
+    proxies = urllib.request.getproxies().keys() - {"no"}
+    if proxies or any(downloads.glob("*.INFO")):
         return  # a proxy looks names up itself, and what is downloaded already needs no host
     for host in sorted({str(urllib.parse.urlsplit(url).hostname) for url in urls}):
         try:

@@ -122,6 +122,11 @@ def _pairs(where: str, builder: Any, split: str, languages: tuple[str, str]) -> 
     if split.partition("[")[0] not in names:
         raise unavailable(where, f"has no split {split}, only {names}", "choose among those")
     try:
+        _ = builder.info.splits[split]
+    except Exception as error:
+        remedy = "write it as in train[:90%] or train[:1000]"
+        raise unavailable(where, f"has no part {split}", remedy, error) from error
+    try:
         examples = builder.as_dataset(split=split, shuffle_files=False)
         read = [
             tuple(example[language].decode() for language in languages)
