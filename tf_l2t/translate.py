@@ -16,7 +16,6 @@ from typing import BinaryIO, TextIO
 import tensorflow as tf
 from absl import flags
 
-from tf_l2t.checks import whole_number
 from tf_l2t.data import moses_detokenized, moses_tokenized
 from tf_l2t.data.parallel_text import TextForm
 from tf_l2t.entry import start
@@ -30,7 +29,9 @@ _TOKENIZED = flags.DEFINE_bool(
     False,
     "Read and write sentences as a student of tokenised text does, words and marks apart.",
 )
-_SENTENCES = flags.DEFINE_integer("sentences_at_once", 64, "Lines that are translated together.")
+_SENTENCES = flags.DEFINE_integer(
+    "sentences_at_once", 64, "Lines that are translated together.", lower_bound=1
+)
 
 
 Translate = Callable[[list[str]], list[str]]
@@ -144,7 +145,6 @@ def main(argv: list[str]) -> int:
             raise ValueError(
                 "no student; give --student=runs/NAME/students/student-0, for example."
             )
-        whole_number("tf_l2t.translate", "--sentences_at_once", _SENTENCES.value, 1)
         translate = load(pathlib.Path(_STUDENT.value), _TOKENIZED.value)
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
         translate_lines(translate, decoded(sys.stdin.buffer), sys.stdout, _SENTENCES.value)

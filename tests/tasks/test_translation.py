@@ -294,6 +294,7 @@ def test_an_exported_student_translates_lines(make_translation, tmp_path) -> Non
     lines = ["eins zwei", "", "drei\u2028vier eins", "  ", "zwei " * 9 + "zwei"]
     alone = lambda line: model.translate(tf.constant([line]))["translations"].numpy()[0].decode()
     expected = [alone(line) if line.strip() else "" for line in lines]
+    assert model.translate(tf.constant([], tf.string))["translations"].shape == [0]
     load = translate.load(tmp_path / "student")
     with pytest.raises(ValueError, match="--tokenized: .* a student of raw text"):
         translate.load(tmp_path / "student", tokenized=True)

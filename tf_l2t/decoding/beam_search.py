@@ -80,9 +80,10 @@ def beam_search(
     memory, state = repeated((memory, state), beam_size)
     batch = batch_size(memory, state) // beam_size
     limits = limits_of(max_length, batch)
+    most = tf.maximum(tf.reduce_max(limits), 1)  # of no sentences, too
     minus_inf = tf.constant(-math.inf, keras.config.floatx())
     none = tf.fill([batch, beam_size], minus_inf)
-    no_words = tf.fill([batch, beam_size, tf.reduce_max(limits)], PAD)
+    no_words = tf.fill([batch, beam_size, most], PAD)
     start = _Beam(
         position=tf.constant(0),
         words=tf.fill([batch, beam_size], BOS),
@@ -96,7 +97,7 @@ def beam_search(
     def may_improve(beam: _Beam) -> tf.Tensor:
         best = tf.reduce_max(beam.log_probs, -1) / _penalty(limits, length_penalty)
         better = tf.reduce_any(best > tf.reduce_min(beam.ended.scores, -1))
-        return better & (beam.position < tf.reduce_max(limits))
+        return better & (beam.position < most)
 
     def body(beam: _Beam) -> tuple[_Beam]:
         ids = tf.reshape(beam.words, [-1])

@@ -45,6 +45,9 @@ class TextTranslator(tf.Module):
     def translate(self, sentences: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns {"translations": tf.string [n]} of sentences in UTF-8, tf.string [n]."""
         ids = self.source_encoder.encode(sentences)
-        source = Sentences(ids.to_tensor(), tf.cast(ids.row_lengths(), tf.int32))
+        padded = ids.to_tensor()
+        # Of no sentences there is no word either, which recurrent layers do not take.
+        padded = tf.pad(padded, [[0, 0], [0, tf.cast(tf.shape(padded)[1] == 0, tf.int32)]])
+        source = Sentences(padded, tf.cast(ids.row_lengths(), tf.int32))
         found = self._writer.best(source, *self._beam)
         return {"translations": self.target_encoder.decode(found.ids[:, 0])}

@@ -39,7 +39,8 @@ class Writer:
 
     def _start(self, source: Sentences) -> tuple[Step, Nest, Nest, tf.Tensor]:
         limits = longest(source.lengths, self._factor, self._extra)
-        return (self._step, *self._begin(source, tf.reduce_max(limits)), limits)
+        most = tf.maximum(tf.reduce_max(limits), 1)
+        return (self._step, *self._begin(source, most), limits)
 
 
 def longest(lengths: Any, factor: float, extra: int) -> tf.Tensor:

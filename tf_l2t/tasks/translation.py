@@ -271,7 +271,8 @@ class Translation(Task):
         ) -> dict[str, tf.Tensor]:
             return self.scores(StudentState(weights, (), variables), split)
 
-        return {split: functools.partial(of_split, split) for split in ("dev", "test")}
+        splits = "train", "dev", "test"
+        return {split: functools.partial(of_split, split) for split in splits}
 
     def model(self, state: StudentState) -> TextTranslator:
         """Returns the student with its encoders: text -> text."""
