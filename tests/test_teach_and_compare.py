@@ -121,6 +121,16 @@ def test_another_teacher_is_refused_in_the_same_directory(
     assert results_of(directory)["taught_by"]["path"] == str(moved)
 
 
+def test_another_command_is_refused_in_the_same_directory(
+    command, teacher, tiny_gin, tmp_path
+) -> None:
+    arguments = [f"--gin_file={tiny_gin}", f"--run_dir={tmp_path / 'run'}", f"--teacher={teacher}"]
+    assert command(compare, *arguments).returncode == 0
+    done = command(teach, *arguments)
+    assert done.returncode == 2
+    assert "a run of other command: compare, while here is teach" in done.stderr
+
+
 @pytest.mark.parametrize("program", [teach, compare])
 def test_a_teacher_that_is_not_there_is_refused(command, program, tiny_gin, tmp_path) -> None:
     directory = tmp_path / "run"

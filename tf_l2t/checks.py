@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -56,8 +57,10 @@ def part(owner: str, name: str, value: float) -> float:
     Raises:
         ValueError: if it is not in [0, 1).
     """
-    if not 0 <= value < 1:
-        raise ValueError(f"{owner}: {name} must be in [0, 1), got {value}; it is a part, not a %.")
+    if not (isinstance(value, numbers.Real) and 0 <= value < 1):
+        raise ValueError(
+            f"{owner}: {name} must be in [0, 1), got {value!r}; it is a part, not a %."
+        )
     return float(value)
 
 
@@ -90,8 +93,8 @@ def positive(owner: str, name: str, value: float, remedy: str) -> float:
     Raises:
         ValueError: for any other.
     """
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{owner}: {name} must be positive and finite, got {value}; {remedy}")
+    if not (isinstance(value, numbers.Real) and 0 < value < float("inf")):
+        raise ValueError(f"{owner}: {name} must be positive and finite, got {value!r}; {remedy}")
     return value
 
 
@@ -100,6 +103,6 @@ def not_negative(owner: str, name: str, value: float, remedy: str) -> float:
 
     Args and Raises are those of `positive`.
     """
-    if not 0 <= value < float("inf"):
-        raise ValueError(f"{owner}: {name} must be in [0, inf), got {value}; {remedy}")
+    if not (isinstance(value, numbers.Real) and 0 <= value < float("inf")):
+        raise ValueError(f"{owner}: {name} must be in [0, inf), got {value!r}; {remedy}")
     return value

@@ -149,7 +149,7 @@ class Experiment:
         self._budget = budget
         self._teacher_budget = teacher_budget or budget
         self._teacher_task = teacher_task or task
-        self._teacher_budget.check_truncation(truncate)
+        self._truncate = truncate
         task.check_teacher_task(self._teacher_task)
         self._recipe = recipe
         names = [row.name for row in rows]
@@ -174,6 +174,7 @@ class Experiment:
             test_seeds=test_seeds,
             run_seed=seed,
             baseline=baseline or "cross entropy",
+            taught_again=teacher_schedule.taught_again,
             replicas=self.replicas,
             engine={
                 "storage": self._trajectory.engine_storage,
@@ -193,10 +194,10 @@ class Experiment:
 
         Raises:
             ValueError: if there is no room for the trajectories of its students, these cannot
-                grow as its schedule says, or the teacher has nothing to learn.
+                grow or be truncated so, or the teacher has nothing to learn.
         """
         schedule, budget = self._teacher_schedule, self._teacher_budget
-        schedule.check(budget)
+        schedule.check(budget, self._truncate)
         for length in {schedule.student_steps(k, budget) for k in range(schedule.num_steps)}:
             self._recipe(self._taught.learning_rates[0], length)
         check_learns(self._lessons.any_teaching(self._taught).teacher)
@@ -250,7 +251,7 @@ class Experiment:
             self._comparison.search(results, save, {TAUGHT: trainer.best_theta})
             self._compare(self._comparison, trainer.best_theta, results, directory, summaries)
 
-        return self._run(directory, work)
+        return self._run(directory, work, "train")
 
     def prepare_comparison(self, teacher: LoadedTeacher | None) -> Callable[..., dict[str, Any]]:
         """Returns what compares the losses in a run directory, a loaded teacher's among them.
@@ -261,7 +262,7 @@ class Experiment:
         rows = [*self._rows, self._frozen(teacher)] if teacher else list(self._rows)
         if not rows:
             raise ValueError("Experiment: rows is empty and there is no teacher to compare.")
-        return self._prepare(rows, teacher)
+        return self._prepare(rows, teacher, "compare")
 
     def prepare_lessons(self, teacher: LoadedTeacher) -> Callable[..., dict[str, Any]]:
         """Returns what teaches students in a run directory, θ fixed, and saves each.
@@ -274,10 +275,10 @@ class Experiment:
                 "Distribution: strategy='multi_worker' would leave students on other machines; "
                 "use 'mirrored' or 'none' for tf_l2t.teach."
             )
-        return self._prepare([self._frozen(teacher)], teacher, keep_students=True)
+        return self._prepare([self._frozen(teacher)], teacher, "teach")
 
     def _prepare(
-        self, rows: list[Row], teacher: LoadedTeacher | None, keep_students: bool = False
+        self, rows: list[Row], teacher: LoadedTeacher | None, command: str
     ) -> Callable[..., dict[str, Any]]:
         comparison = self._new_comparison(self._task, rows, self._budget)
 
@@ -287,10 +288,10 @@ class Experiment:
             def work(results: dict[str, Any], summaries: Summaries) -> None:
                 announce(results, comparison, self._trajectory)
                 comparison.search(results, lambda: directory.write_results(results))
-                students = directory.students if keep_students else None
+                students = directory.students if command == "teach" else None
                 self._compare(comparison, [], results, directory, summaries, students)
 
-            return self._run(directory, work, teacher)
+            return self._run(directory, work, command, teacher)
 
         return run
 
@@ -304,9 +305,18 @@ class Experiment:
         self,
         directory: RunDirectory,
         work: Callable[[dict[str, Any], Summaries], None],
+        command: str,
         teacher: LoadedTeacher | None = None,
     ) -> dict[str, Any]:
-        results = self._resume(directory, teacher)
+        results = resumed(
+            directory,
+            self.replicas.workers,
+            {"command": command, **self._given(teacher)},
+            name=self.name,
+            score=self._task.score.name,
+            budget=dataclasses.asdict(self._budget),
+            teacher_budget=dataclasses.asdict(self._teacher_budget),
+        )
         summaries = Summaries(
             directory.tensorboard, self._task.class_names, self._watch, self._task.score
         )
@@ -343,17 +353,6 @@ class Experiment:
             "devices": len(self.replicas.devices),
         }
         check_same_setup(self.replicas.workers, setup)
-
-    def _resume(self, directory: RunDirectory, teacher: LoadedTeacher | None) -> dict[str, Any]:
-        return resumed(
-            directory,
-            self.replicas.workers,
-            self._given(teacher),
-            name=self.name,
-            score=self._task.score.name,
-            budget=dataclasses.asdict(self._budget),
-            teacher_budget=dataclasses.asdict(self._teacher_budget),
-        )
 
     def _teacher_trainer(self) -> TeacherTrainer:
         """Returns the trainer at any of the learning rates; they share data and teacher."""

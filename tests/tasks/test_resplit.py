@@ -69,6 +69,16 @@ def test_what_is_reserved_is_in_no_split(source) -> None:
         assert not found & theirs
 
 
+def test_what_a_task_reserves_comes_before_its_dev_images(source) -> None:
+    task = make(source, resplit=False, reserved=10)
+    with pytest.raises(ValueError, match=rf"reserved={DEV} .* {DEV + 10} reserved and dev images"):
+        task.check_teacher_task(make(source, reserved=DEV))
+    theirs = set(ids(task._splits["dev"].images))
+    teacher_task = make(source, reserved=DEV + 10)
+    task.check_teacher_task(teacher_task)
+    assert not theirs & (trained_on(teacher_task, 1) | set(own_dev(teacher_task, 1)))
+
+
 def test_measures_are_of_the_own_dev_images(source) -> None:
     task, seed = make(source), 3
     weights, variables = task.initial(seed)

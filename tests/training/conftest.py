@@ -61,6 +61,7 @@ def compare(task: Classification) -> Callable[..., Comparison]:
         warm_start: int = 0,
         test_seeds: int = 2,
         baseline: str | None = "cross entropy",
+        taught_again: int = 0,
     ) -> Comparison:
         return Comparison(
             task,
@@ -71,6 +72,7 @@ def compare(task: Classification) -> Callable[..., Comparison]:
             test_seeds=test_seeds,
             run_seed=0,
             baseline=baseline,
+            taught_again=taught_again,
             replicas=Replicas(),
             engine={},
         )

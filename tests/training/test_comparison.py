@@ -19,6 +19,7 @@ from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.recipe import Recipe, cosine
 from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
+from tf_l2t.training.teacher_step import TeacherSchedule
 
 PLAIN = Row("cross entropy", CrossEntropy(), (0.1, 0.5))
 
@@ -84,6 +85,21 @@ def test_rows_share_the_warm_start_of_a_student(compare) -> None:
     # Four trials and two students of the table, of which two were made.
     assert sum(comparison.work()) == 6 * 20
     assert comparison.kept_steps == 4 * 12
+
+
+def test_every_student_that_comes_again_keeps_its_warm_start(compare) -> None:
+    schedule = TeacherSchedule(num_students=20, selection_students=2)
+    comparison = compare([PLAIN], warm_start=12, taught_again=schedule.taught_again)
+    (warm,) = comparison._warm_starts.values()
+    made = []
+    one = warm._teaching.roll_out([], 0)
+    warm._teaching.roll_out_each = lambda theta, seeds, **rest: (
+        made.extend(seeds) or [one for _ in seeds]
+    )
+    for _ in range(3):
+        for seed in range(1 + 2 + 20 + 2):
+            warm([seed])
+    assert made == [*range(25)]
 
 
 def test_a_row_may_have_a_recipe_of_its_own(compare) -> None:

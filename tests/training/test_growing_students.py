@@ -137,6 +137,17 @@ def test_students_that_cannot_grow_are_refused(budget, message) -> None:
         TeacherSchedule(growth=(0.25, 0.5, 1)).check(budget)
 
 
+def test_students_whose_reversed_part_begins_between_two_observations_are_refused() -> None:
+    schedule, budget = TeacherSchedule(growth=(0.5, 1)), Budget(400, observe_every=50)
+    for truncate in (None, 100, 200, 1000):
+        schedule.check(budget, truncate)
+    # Of the long ones 250 are left out.
+    with pytest.raises(ValueError, match=r"truncate=140 leaves out 60 steps of students of 200"):
+        schedule.check(Budget(390, observe_every=50), 140)
+    with pytest.raises(ValueError, match=r"truncate=150 leaves out 240 .* of 390"):
+        TeacherSchedule().check(Budget(390, observe_every=50), 150)
+
+
 def test_a_trainer_that_is_not_told_of_shorter_students_says_so(teaching_of) -> None:
     trainer = make_trainer(teaching_of)
     trainer.shorter = None

@@ -180,7 +180,10 @@ def test_batches_that_cannot_be_split_are_refused(task, loss, settings, message)
     ("arguments", "named"),
     [
         ({"num_steps": 8e2}, "num_steps must be a whole number, got 800.0"),
-        ({"num_steps": 5, "warm_start_learning_rate": 0.0}, "warm_start_learning_rate"),
+        *(
+            ({"num_steps": 5, "warm_start_learning_rate": rate}, "warm_start_learning_rate must")
+            for rate in (0.0, float("nan"), float("inf"), "0.1")
+        ),
         ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
         ({"num_steps": 5, "warm_start_steps": 5}, "warm_start_steps"),
         ({"num_steps": 5, "warm_start_steps": -1}, "warm_start_steps"),

@@ -53,3 +53,12 @@ def test_the_estimate_is_what_the_student_says_of_each_class() -> None:
     # No dev image is of class 1.
     expected = [said[0], [0, 1, 0], said[2]]
     np.testing.assert_allclose(loss.transition_matrix, expected, atol=1e-7)
+
+
+def test_an_estimate_leaves_what_it_is_given_and_refuses_what_is_not_finite() -> None:
+    said = np.array([[0.5, 0.5], [0.0, 0.0]])
+    EstimatedForwardCorrection()(said)
+    np.testing.assert_array_equal(said, [[0.5, 0.5], [0.0, 0.0]])
+    said[0, 1] = np.nan
+    with pytest.raises(ValueError, match=r"mean_probabilities must be finite.*nan.*lower"):
+        EstimatedForwardCorrection()(said)

@@ -299,6 +299,9 @@ def test_students_are_taught_in_turn(make_teaching) -> None:
 def test_bad_schedules_are_named(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         TeacherSchedule(**{name: 0})
+    if name != "patience":
+        with pytest.raises(ValueError, match=f"{name} must be a whole number, got None"):
+            TeacherSchedule(**{name: None})
     with pytest.raises(ValueError, match="num_steps"):
         TeacherSchedule(num_steps=-1)
     with pytest.raises(ValueError, match="num_students must be at least 3, got 2"):

@@ -28,6 +28,13 @@ def test_norms_far_beyond_the_median_are_refused_and_named() -> None:
     )
 
 
+def test_a_norm_of_0_makes_nothing_after_it_an_outlier() -> None:
+    region = accepted(TrustRegion(), 0.0, 0.0)
+    assert region.reason_to_refuse(0.0, 0.0, 0.9) is None
+    assert region.reason_to_refuse(0.1, 1.0, 0.9) is None
+    assert region.clip(0.1) == 1.0
+
+
 def test_amplified_adjoints_are_refused_before_any_norm_is_known() -> None:
     region = TrustRegion(max_amplification=100.0)
     assert region.reason_to_refuse(1.0, 99.0, 0.9) is None

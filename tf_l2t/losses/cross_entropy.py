@@ -5,6 +5,7 @@ from __future__ import annotations
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import part
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures.log_probabilities import log_probabilities, log_probability_of, of_targets
 from tf_l2t.types import Nest, Outputs
@@ -54,12 +55,7 @@ class LabelSmoothing(Loss):
     formula = "l(p, y) = -sum_j q_j log p_j; q_j = (1 - epsilon) 1[j = y] + epsilon / C"
 
     def __init__(self, *, epsilon: float = 0.1) -> None:
-        if not 0 <= epsilon < 1:
-            raise ValueError(
-                f"LabelSmoothing: epsilon must be in [0, 1), got {epsilon}; "
-                "use 0.1 for a usual amount."
-            )
-        self.epsilon = epsilon
+        self.epsilon = part("LabelSmoothing", "epsilon", epsilon)
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch]; reads no coefficients."""

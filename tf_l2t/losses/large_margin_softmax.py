@@ -7,6 +7,7 @@ import math
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import not_negative
 from tf_l2t.losses.base import Loss
 from tf_l2t.measures.log_probabilities import log_probabilities, of_targets, one_hot_like
 from tf_l2t.types import Nest, Outputs
@@ -76,11 +77,7 @@ class LargeMarginSoftmax(Loss):
             "annealing_minimum": (annealing_minimum, "0.0 for the whole margin at the end"),
         }
         for name, (value, remedy) in annealing.items():
-            if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"LargeMarginSoftmax: {name} must be at least 0 and finite, got {value}; "
-                    f"use {remedy}."
-                )
+            not_negative("LargeMarginSoftmax", name, value, f"use {remedy}.")
         self.margin = int(margin)
         self.annealing_base = annealing_base
         self.annealing_gamma = annealing_gamma

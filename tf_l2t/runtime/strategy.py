@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
+from tf_l2t.checks import one_of
 from tf_l2t.differentiation.replicas import Replicas
 
 STRATEGIES = ("none", "mirrored", "multi_worker")
@@ -45,8 +46,7 @@ class Distribution:
             ("strategy", strategy, STRATEGIES),
             ("replicas", replicas, REPLICAS),
         ):
-            if value not in known:
-                raise ValueError(f"Distribution: {argument} must be one of {known}, got {value!r}.")
+            one_of("Distribution", argument, value, known)
         if devices is not None and strategy != "mirrored":
             raise ValueError(
                 f"Distribution: devices={devices!r} needs strategy='mirrored', got {strategy!r}."

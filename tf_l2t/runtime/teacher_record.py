@@ -24,7 +24,8 @@ _STATE = (
     "The state vector s_t of a student at training step t, float32, every entry in [0, 1]. t / T "
     "changes with every step; the others are measured with the weights before the first step that "
     "the teacher sets the loss of, and again after every observe_every steps: in inference mode, "
-    "on observed_examples training examples and as many dev examples, the same ones each time."
+    "on observed_examples training examples and as many dev examples (on all, where there are "
+    "fewer), the same ones each time."
 )
 _TYPES: dict[str, type] = {
     "class_names": list,

@@ -158,15 +158,15 @@ class Classification(Task):
     def check_teacher_task(self, teacher_task: Task) -> None:
         super().check_teacher_task(teacher_task)
         assert isinstance(teacher_task, Classification)
-        reserved, needed = teacher_task._reserved, self.num_examples("dev")
+        reserved, needed = teacher_task._reserved, self._reserved + self.num_examples("dev")
         if not reserved or teacher_task.source.digest != self.source.digest:
             return
         if reserved < needed or teacher_task._split_seed != self._split_seed:
             raise ValueError(
                 f"Experiment: teacher_task has reserved={reserved} and split_seed="
-                f"{teacher_task._split_seed}, and task has {needed} dev images of split_seed="
-                f"{self._split_seed}, some of which the teacher would learn from; reserve as many, "
-                "of the same split."
+                f"{teacher_task._split_seed}, and task has {needed} reserved and dev images of "
+                f"split_seed={self._split_seed}, some of which the teacher would learn from; "
+                "reserve as many, of the same split."
             )
 
     def trained_on(self, data: str, held_back: float = 0.0) -> Classification:

@@ -65,7 +65,7 @@ class Task(abc.ABC):
 
         Raises:
             ValueError: if this task has no dev data that all students share, the other has other
-                classes, or dev data of this one would be seen.
+                classes, or it reserves dev data of this one, but not all.
         """
         if self.own_split(0):
             raise ValueError("Experiment: task has resplit=True, which is for a teacher_task.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tf_l2t.checks import whole_number
+from tf_l2t.checks import positive, whole_number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +38,8 @@ class Budget:
                 f"Budget: warm_start_steps must be below num_steps={self.num_steps}, got "
                 f"{self.warm_start_steps}; leave steps to teach."
             )
-        if self.warm_start_learning_rate <= 0:
-            raise ValueError(
-                "Budget: warm_start_learning_rate must be positive, got "
-                f"{self.warm_start_learning_rate}."
-            )
+        rate = self.warm_start_learning_rate
+        positive("Budget", "warm_start_learning_rate", rate, "take that of cross entropy.")
 
     def check_truncation(self, truncate: int | None) -> None:
         """Checks that a truncated reverse pass begins where the state is observed anyway.
@@ -59,7 +56,8 @@ class Budget:
         left_out = self.num_steps - self.warm_start_steps - truncate
         if left_out > 0 and left_out % self.observe_every:
             raise ValueError(
-                f"Experiment: truncate={truncate} leaves out {left_out} steps, after which the "
-                "state is not observed; let them, num_steps - warm_start_steps - truncate, be a "
-                f"multiple of observe_every={self.observe_every}."
+                f"Experiment: truncate={truncate} leaves out {left_out} steps of students of "
+                f"{self.num_steps}, after which the state is not observed; let them, num_steps - "
+                "warm_start_steps - truncate, be a multiple of observe_every="
+                f"{self.observe_every}."
             )

@@ -51,6 +51,7 @@ class Comparison:
         test_seeds: students of each row of the table.
         run_seed: decides which students these are.
         baseline: name of the row that the others are compared with, pair by pair.
+        taught_again: students beside these that a teacher trains more than once.
         replicas: the devices that students are spread over.
         engine: storage, truncate and jit_compile of `Teaching`.
 
@@ -69,6 +70,7 @@ class Comparison:
         test_seeds: int,
         run_seed: int,
         baseline: str | None = None,
+        taught_again: int = 0,
         replicas: Replicas,
         engine: Mapping[str, Any],
     ) -> None:
@@ -83,6 +85,9 @@ class Comparison:
         self._test_seeds = test_seeds
         self._run_seed = run_seed
         self._baseline = baseline
+        # So that no student that comes again has to be taken through its warm start again.
+        again = search_seeds + test_seeds + taught_again
+        self._warm_starts_kept = max(MOST_KEPT, again)
         self._replicas = replicas
         self._engine = dict(engine)
         self._teachers = {
@@ -364,8 +369,7 @@ class Comparison:
                 replicas=self._replicas,
                 jit_compile=self._engine.get("jit_compile", False),
             )
-            most = max(MOST_KEPT, self._search_seeds + self._test_seeds)
-            self._warm_starts[key] = WarmStart(teaching, most)
+            self._warm_starts[key] = WarmStart(teaching, self._warm_starts_kept)
         return self._warm_starts[key]
 
 

@@ -38,8 +38,18 @@ class EstimatedForwardCorrection(EstimatedLoss):
     """
 
     def __call__(self, mean_probabilities: np.ndarray) -> ForwardCorrection:
-        """Returns forward correction; a class without dev images is taken to keep its labels."""
-        matrix = np.asarray(mean_probabilities, float)
+        """Returns forward correction; a class without dev images is taken to keep its labels.
+
+        Raises:
+            ValueError: for probabilities that are not finite, as of a student that diverged.
+        """
+        matrix = np.array(mean_probabilities, float)
+        if not np.isfinite(matrix).all():
+            raise ValueError(
+                "EstimatedForwardCorrection: mean_probabilities must be finite, got "
+                f"{matrix.tolist()}: the student on cross entropy diverged; give its row lower "
+                "learning_rates."
+            )
         empty = matrix.sum(axis=1) == 0
         matrix[empty] = np.eye(len(matrix))[empty]
         return ForwardCorrection(matrix / matrix.sum(axis=1, keepdims=True))

@@ -118,9 +118,10 @@ class TeacherSchedule:
 
     def __post_init__(self) -> None:
         whole_number("TeacherSchedule", "num_steps", self.num_steps, 0)
-        for name in ("students_per_step", "select_every", "selection_students", "patience"):
-            if (value := getattr(self, name)) is not None:
-                whole_number("TeacherSchedule", name, value, 1)
+        for name in ("students_per_step", "select_every", "selection_students"):
+            whole_number("TeacherSchedule", name, getattr(self, name), 1)
+        if self.patience is not None:
+            whole_number("TeacherSchedule", "patience", self.patience, 1, "None is no end")
         if self.num_students is not None:
             whole_number(
                 "TeacherSchedule", "num_students", self.num_students, self.students_per_step
@@ -154,14 +155,29 @@ class TeacherSchedule:
             self.growth[min(step * stages // self.num_steps, stages - 1)], budget
         )
 
-    def check(self, budget: Budget) -> None:
+    @property
+    def taught_again(self) -> int:
+        """How many students are trained more than once: those in turn, and those of selections."""
+        return (self.num_students or 0) + self.selection_students
+
+    def check(self, budget: Budget, truncate: int | None = None) -> None:
         """Checks that students of a budget can grow as the schedule says.
 
+        Args:
+            budget: of students at full length.
+            truncate: steps of each that are reversed; all if None.
+
         Raises:
-            ValueError: if they begin with a warm start, or do not grow by whole segments.
+            ValueError: if they begin with a warm start, do not grow by whole segments, or are
+                reversed to where their state is not observed.
         """
-        if self.growth is None:
-            return
+        if self.growth is not None:
+            self._check_growth(budget)
+        for length in {self.student_steps(step, budget) for step in range(self.num_steps)}:
+            dataclasses.replace(budget, num_steps=length).check_truncation(truncate)
+
+    def _check_growth(self, budget: Budget) -> None:
+        assert self.growth is not None
         if budget.warm_start_steps:
             raise ValueError(
                 f"TeacherSchedule: growth={self.growth} cannot shorten students of "

@@ -279,7 +279,7 @@ class TeacherTrainer:
                     measures[k],
                     scores[k][teaching.task.score.key],
                     norms[k],
-                    float(result.initial_norm / result.final_norm),
+                    float(tf.math.divide_no_nan(result.initial_norm, result.final_norm)),
                 ),
                 result.gradients,
             )

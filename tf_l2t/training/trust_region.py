@@ -91,7 +91,8 @@ class TrustRegion:
 
     def accept(self, norms: list[float], scores: list[float]) -> None:
         """Takes note of a teacher step: norms and dev scores of its believed hypergradients."""
-        self.norms = (self.norms + norms)[-self.memory :]
+        # One of 0 says nothing of what is usual.
+        self.norms = (self.norms + [norm for norm in norms if norm > 0])[-self.memory :]
         self.scores = (self.scores + scores)[-self.memory :]
         self.refused_in_a_row = 0
         self.accepted_in_a_row += 1
