@@ -163,6 +163,7 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs.mkdir(parents=True, exist_ok=True)
     cores = _cores()
+    todo = [run for run in todo if not _collect(run, args)]
     waiting = [run for run in todo if _has_its_teacher(run, args.results)]
     failed = len(waiting) < len(todo)
     free = [cores[k % len(cores)] for k in range(args.jobs)]
@@ -171,8 +172,7 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
         while waiting or working:
             while waiting and free:
                 run, core = waiting.pop(0), free.pop(0)
-                # As the files are now: they may change while it runs.
-                mark = {**_made_by(run), "commit": _commit()}
+                mark = _begun(run, runs)
                 working[_start(run, args, runs, core)] = (run, core, time.monotonic(), mark)
                 print(f"{run.name}: started; {runs / run.name}.log tells how far it is", flush=True)
             time.sleep(0.2)
@@ -188,6 +188,19 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
     finally:
         _end(list(working))
     return int(failed)
+
+
+def _begun(run: Run, runs: pathlib.Path) -> dict[str, Any]:
+    """Returns what a run is made by, as the files are now: they may change while it runs.
+
+    Of one that goes on that is the commit that it began with, and the one that it goes on with.
+    """
+    path, now = runs / f"{run.name}.begun", {**_made_by(run), "commit": _commit()}
+    begun = json.loads(path.read_text()) if path.exists() and (runs / run.name).exists() else {}
+    if {**begun, "commit": now["commit"]} != now:
+        write_json(path, now)
+        return now
+    return begun if begun == now else {**begun, "resumed_at": now["commit"]}
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
@@ -213,7 +226,8 @@ def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) ->
             [*command, f"--run_dir={runs / run.name}"],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # Several runs may share a GPU, of which one takes all the memory otherwise.
+            env={"TF_FORCE_GPU_ALLOW_GROWTH": "true", **os.environ, "PYTHONPATH": str(ROOT)},
             # Ctrl-C reaches the runs once, from here.
             start_new_session=True,
             preexec_fn=(lambda: os.sched_setaffinity(0, {core})) if pinned else None,
@@ -259,7 +273,7 @@ def _collect(run: Run, args: argparse.Namespace) -> dict[str, Any] | None:
     runs = args.runs / args.table
     directory, mark = runs / run.name, runs / f"{run.name}.made_by"
     made_by = json.loads(mark.read_text()) if mark.exists() else {}
-    commit = made_by.pop("commit", None)
+    commits = {key: made_by.pop(key, None) for key in ("commit", "resumed_at")}
     if _status(directory) != "complete" or made_by != _made_by(run):
         return None
     results = json.loads((directory / "results.json").read_text())
@@ -274,7 +288,8 @@ def _collect(run: Run, args: argparse.Namespace) -> dict[str, Any] | None:
         # As in the command, wherever this copy of the repository lies.
         results["taught_by"]["path"] = str(kept_teacher(pathlib.Path("results"), *run.teacher))
     config = (directory / "config.gin").read_text()
-    return {"made_by": made_by, "commit": commit, "config": config, **results}
+    commits = {key: commit for key, commit in commits.items() if commit or key == "commit"}
+    return {"made_by": made_by, **commits, "config": config, **results}
 
 
 def _report(table: Table, found: dict[str, Any], record: pathlib.Path) -> None:

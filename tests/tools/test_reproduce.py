@@ -45,7 +45,7 @@ def make(tiny_gin, tmp_path, monkeypatch):
     return make
 
 
-def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
+def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys, monkeypatch) -> None:
     code, record = make("--report")
     assert (code, record) == (1, {})
     code, record = make()
@@ -65,11 +65,19 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys) -> None:
     assert (tmp_path / "table_noisy.png").stat().st_size > 10_000
     kept = tf_l2t.load_teacher(tmp_path / "teachers" / "table_noisy" / "small", num_classes=10)
     assert kept.metadata["config"] == found["config"]
-    # What is complete is not trained again.
+    # What is complete is not started again, whatever the commit.
+    monkeypatch.setattr(reproduce, "_commit", lambda: "another")
     _, again = make()
-    assert again["runs"]["small"]["rows"] == found["rows"]
+    assert again == record
     log = (tmp_path / "runs" / "noisy" / "small.log").read_text()
-    assert log.count("Writing to") == log.count("Going on with") == 1
+    assert log.count("Writing to") == 1
+    # What goes on with another commit says so.
+    (tmp_path / "runs" / "noisy" / "small" / "results.json").unlink()
+    _, again = make()
+    resumed = again["runs"]["small"]
+    assert (resumed["commit"], resumed["resumed_at"]) == (found["commit"], "another")
+    for name, row in found["rows"].items():
+        assert resumed["rows"][name]["test_error"] == row["test_error"]
     # Nor taken for the run of another command, or of other gin files.
     assert make("--report", bindings=("NUM_STEPS = 13",))[0] == 1
     text = tiny_gin.read_text()
