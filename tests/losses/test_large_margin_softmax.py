@@ -164,7 +164,7 @@ def test_margin_must_be_one_of_four(margin):
 )
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_annealing_must_not_be_negative(name, value):
-    with pytest.raises(ValueError, match=f"{name} must be at least 0 and finite, got {value}; use"):
+    with pytest.raises(ValueError, match=rf"{name} must be in \[0, inf\), got {value}; use"):
         LargeMarginSoftmax(**{name: value})
 
 
