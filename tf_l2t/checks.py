@@ -46,21 +46,20 @@ def instance_of(owner: str, name: str, value: Any, kind: type) -> None:
         )
 
 
-def part(owner: str, name: str, value: float) -> float:
+def part(owner: str, name: str, value: float, remedy: str = "it is a part, not a %.") -> float:
     """Returns a part of a whole that leaves something.
 
     Args:
         owner: what the argument belongs to, for the message.
         name: of the argument.
         value: what was given.
+        remedy: the end of the message.
 
     Raises:
         ValueError: if it is not in [0, 1).
     """
     if not (isinstance(value, numbers.Real) and 0 <= value < 1):
-        raise ValueError(
-            f"{owner}: {name} must be in [0, 1), got {value!r}; it is a part, not a %."
-        )
+        raise ValueError(f"{owner}: {name} must be in [0, 1), got {value!r}; {remedy}")
     return float(value)
 
 

@@ -41,5 +41,5 @@ def test_label_smoothing_golden():
 
 @pytest.mark.parametrize("epsilon", [1.0, 1.5, -0.1, float("nan")])
 def test_epsilon_must_be_a_weight(epsilon):
-    with pytest.raises(ValueError, match=r"epsilon must be in \[0, 1\), got .*; it is a part"):
+    with pytest.raises(ValueError, match=r"epsilon must be in \[0, 1\), got .*; use 0.1"):
         LabelSmoothing(epsilon=epsilon)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_l2t.checks import whole_number
 from tf_l2t.data.vocabulary import BOS, EOS, PAD
-from tf_l2t.decoding.loop import Step, allowed, batch_size, like, limits_of, repeated
+from tf_l2t.decoding.loop import Step, allowed, batch_size, like, limits_of, most_words, repeated
 from tf_l2t.types import Nest, Sentences
 
 
@@ -80,7 +80,7 @@ def beam_search(
     memory, state = repeated((memory, state), beam_size)
     batch = batch_size(memory, state) // beam_size
     limits = limits_of(max_length, batch)
-    most = tf.maximum(tf.reduce_max(limits), 1)  # of no sentences, too
+    most = most_words(limits)
     minus_inf = tf.constant(-math.inf, keras.config.floatx())
     none = tf.fill([batch, beam_size], minus_inf)
     no_words = tf.fill([batch, beam_size, most], PAD)

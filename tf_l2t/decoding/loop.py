@@ -84,6 +84,11 @@ def limits_of(max_length: Any, n: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(tf.cast(lengths, tf.int32), [n])
 
 
+def most_words(limits: tf.Tensor) -> tf.Tensor:
+    """Returns the most words that any of the sentences may have; 1 where there are no sentences."""
+    return tf.maximum(tf.reduce_max(limits), 1)
+
+
 def allowed(logits: tf.Tensor, position: tf.Tensor, limits: tf.Tensor) -> tf.Tensor:
     """Returns logits [..., words] that leave -inf to what must not be written at a position.
 

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_l2t.decoding.beam_search import beam_search
-from tf_l2t.decoding.loop import Step
+from tf_l2t.decoding.loop import Step, most_words
 from tf_l2t.decoding.sampling import sample
 from tf_l2t.types import Nest, Sentences
 
@@ -39,8 +39,7 @@ class Writer:
 
     def _start(self, source: Sentences) -> tuple[Step, Nest, Nest, tf.Tensor]:
         limits = longest(source.lengths, self._factor, self._extra)
-        most = tf.maximum(tf.reduce_max(limits), 1)
-        return (self._step, *self._begin(source, most), limits)
+        return (self._step, *self._begin(source, most_words(limits)), limits)
 
 
 def longest(lengths: Any, factor: float, extra: int) -> tf.Tensor:

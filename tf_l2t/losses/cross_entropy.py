@@ -55,7 +55,7 @@ class LabelSmoothing(Loss):
     formula = "l(p, y) = -sum_j q_j log p_j; q_j = (1 - epsilon) 1[j = y] + epsilon / C"
 
     def __init__(self, *, epsilon: float = 0.1) -> None:
-        self.epsilon = part("LabelSmoothing", "epsilon", epsilon)
+        self.epsilon = part("LabelSmoothing", "epsilon", epsilon, "use 0.1 for a usual amount.")
 
     def __call__(self, outputs: Outputs, targets: tf.Tensor, coefficients: Nest) -> tf.Tensor:
         """Returns the loss of every example, [batch]; reads no coefficients."""
