@@ -114,6 +114,12 @@ def test_the_command_draws_the_chosen_pairs(tmp_path, capsys) -> None:
     assert command.main([str(tmp_path), "--pairs", "11,3", "0,5"]) == 0
     assert (tmp_path / "figures" / "phi_of_classes.png").read_bytes() != drawn
     assert "phi_of_classes.png" in capsys.readouterr().out
+    # By their names, and against two classes instead of those that are largest and smallest.
+    by_number = (tmp_path / "figures" / "phi_of_classes.png").read_bytes()
+    assert command.main([str(tmp_path), "--pairs", "name 11,name 3", "name 0,5"]) == 0
+    assert (tmp_path / "figures" / "phi_of_classes.png").read_bytes() == by_number
+    assert command.main([str(tmp_path), "--pairs", "11,3", "11,5"]) == 0
+    assert (tmp_path / "figures" / "phi_of_classes.png").read_bytes() != by_number
 
 
 @pytest.mark.parametrize(
@@ -137,8 +143,11 @@ def test_a_damaged_directory_ends_in_one_sentence(damage, named, tmp_path, capsy
 
 def test_pairs_that_are_none_are_named(tmp_path, capsys) -> None:
     write_run(tmp_path)
-    assert command.main([str(tmp_path), "--pairs", "1,3"]) == 2
-    assert "(1, 3) is no pair of classes; these are numbered from 0 to 2" in capsys.readouterr().err
+    for pair in "1,3", "-1,2", "name 1,nobody":
+        assert command.main([str(tmp_path), f"--pairs={pair}"]) == 2
+        error = capsys.readouterr().err
+        assert f"({pair.replace(',', ', ')}) is no pair of classes" in error
+        assert "numbered from 0 to 2, and called name 0, name 1, name 2." in error
     with pytest.raises(SystemExit, match="2"):
         command.main([str(tmp_path), "--pairs", "1"])
 

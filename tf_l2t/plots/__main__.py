@@ -19,7 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_pair,
         nargs="+",
         metavar="I,J",
-        help="classes to show apart, numbered from 0; those whose Φ(i, j) moved the most if absent",
+        help="classes to show apart, by names or numbered from 0; of several pairs with one I, "
+        "Φ(I, ·) is drawn for their J alone; those whose Φ(i, j) moved the most if absent",
     )
     given = parser.parse_args(arguments)
     try:
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _pair(text: str) -> tuple[int, int]:
+def _pair(text: str) -> tuple[str, str]:
     i, j = text.split(",")
-    return int(i), int(j)
+    return i, j
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -65,24 +65,28 @@ def class_bars(
     steps: np.ndarray,
     matrices: np.ndarray,
     names: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
+    against: Mapping[int, Sequence[int]],
 ) -> None:
-    """Draws Φ(i, j) at three moments for the j that it is largest and smallest of (figure 4).
+    """Draws Φ(i, j) at three moments for some j, or those with the largest and smallest (figure 4).
 
     Args:
         figure: drawn on.
         steps: of the student, [times].
         matrices: Φ, [times, C, C].
         names: of the classes.
-        pairs: their first classes are drawn, three at most.
+        against: {i: j of Φ(i, j)}, of which three i are drawn; fewer than two j are chosen anew,
+            by Φ.
     """
     shown = stages(len(steps))
-    classes = list(dict.fromkeys(i for i, _ in pairs))[:3]
+    classes = list(against)[:3]
     figure.set_size_inches(4.2 * len(classes), 3.9)
     all_axes = figure.subplots(1, len(classes), squeeze=False, sharey=True)[0]
     for axes, i in zip(all_axes, classes, strict=True):
         others = [j for j in np.argsort(-matrices[-1, i], kind="stable").tolist() if j != i]
-        chosen = others if len(others) <= 6 else [*others[:3], *others[-3:]]
+        given = len(against[i]) > 1
+        if given:
+            others = list(against[i])
+        chosen = others if given or len(others) <= 6 else [*others[:3], *others[-3:]]
         width = 0.8 / len(shown)
         for k, position in enumerate(shown):
             at = np.arange(len(chosen)) + (k - (len(shown) - 1) / 2) * width
@@ -94,7 +98,9 @@ def class_bars(
         axes.set_xticks(
             range(len(chosen)), [names[j] for j in chosen], rotation=90 if upright else 0
         )
-        if len(others) > 6:
+        if given:
+            axes.set_xlabel("class j")
+        elif len(others) > 6:
             axes.axvline(2.5, color="0.5", ls=":")
             axes.set_xlabel("class j: three largest, three smallest Φ at the end")
         else:

@@ -22,21 +22,22 @@ from tf_l2t.plots.style import STYLE
 from tf_l2t.runtime.coefficient_scalars import is_matrix, names_of
 from tf_l2t.runtime.files import atomic_writer
 from tf_l2t.runtime.taught_student import TaughtStudent
-from tf_l2t.runtime.watch import ClassPairs, most_moved_pairs
+from tf_l2t.runtime.watch import most_moved_pairs
 from tf_l2t.score import score_of
 
 Draw = Callable[[Figure], None]
 
 
 def write_figures(
-    run_directory: pathlib.Path, class_pairs: ClassPairs | None = None
+    run_directory: pathlib.Path, class_pairs: Sequence[tuple[int | str, int | str]] | None = None
 ) -> list[pathlib.Path]:
     """Writes the figures of a run to its `figures/` and returns their paths.
 
     Args:
         run_directory: holds results.json and, once students were taught, coefficients.npz.
-        class_pairs: (i, j) of the classes that are shown apart; those whose Φ(i, j) moved the
-            most if None.
+        class_pairs: (i, j) of the classes that are shown apart, by their names or numbered from
+            0; those whose Φ(i, j) moved the most if None. Where i is in several pairs, Φ(i, ·)
+            is drawn for their j alone.
 
     Raises:
         FileNotFoundError: if there is no results.json.
@@ -89,7 +90,7 @@ def _of_results(results: dict[str, Any]) -> dict[str, Draw]:
 def _of_student(
     student: TaughtStudent,
     class_names: Sequence[str],
-    class_pairs: ClassPairs | None,
+    class_pairs: Sequence[tuple[int | str, int | str]] | None,
     loss: Mapping[str, Any] | None,
     labels_of_class: Sequence[Sequence[float]] | None,
 ) -> dict[str, Draw]:
@@ -98,16 +99,15 @@ def _of_student(
         return {}
     name = loss["class"] if loss else None
     classes = matrices.shape[-1]
-    for pair in class_pairs or ():
-        if len(pair) != 2 or not 0 <= min(pair) <= max(pair) < classes:
-            raise ValueError(
-                f"{tuple(pair)} is no pair of classes; these are numbered from 0 to {classes - 1}."
-            )
-    pairs = list(class_pairs or most_moved_pairs(matrices, classes * classes))
     names = names_of(classes, class_names)
+    pairs = [_numbered(pair, names) for pair in class_pairs or ()]
+    pairs = pairs or most_moved_pairs(matrices, classes * classes)
+    against = {i: [j for k, j in pairs if class_pairs and k == i] for i, _ in pairs}
     figures: dict[str, Draw] = {
         "phi": lambda figure: phi(figure, student.steps, matrices, names),
-        "phi_of_classes": lambda figure: class_bars(figure, student.steps, matrices, names, pairs),
+        "phi_of_classes": lambda figure: class_bars(
+            figure, student.steps, matrices, names, against
+        ),
     }
     if labels_of_class is not None:
         applied = np.array(labels_of_class)
@@ -124,6 +124,20 @@ def _of_student(
             figure, student.steps, matrices, bias, names, beside[0]
         )
     return figures
+
+
+def _numbered(pair: Sequence[int | str], names: Sequence[str]) -> tuple[int, int]:
+    """Returns the numbers of two classes that are given by their names or numbers."""
+    numbers = [
+        names.index(each) if each in names else int(each) if str(each).isdigit() else -1
+        for each in pair
+    ]
+    if len(numbers) != 2 or not 0 <= min(numbers) <= max(numbers) < len(names):
+        raise ValueError(
+            f"({', '.join(map(str, pair))}) is no pair of classes; these are numbered from 0 to "
+            f"{len(names) - 1}, and called {', '.join(names)}."
+        )
+    return numbers[0], numbers[1]
 
 
 def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Mapping[str, Any] | None:
