@@ -116,3 +116,12 @@ def test_all_words_are_what_is_drawn_from_without_a_bound(settings):
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         sample(step, *begin(tables(1)), 3, tf.constant([0, 0]), **settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_samples": 3, "top_k": 2, "top_p": 0.5}])
+def test_no_sentences_have_no_samples(settings) -> None:
+    memory, state = tf.nest.map_structure(lambda each: each[:0], begin(tables(2)))
+    found = sample(step, memory, state, LONGEST, tf.constant([0, 1]), **settings)
+    assert found.ids.shape == (0, settings.get("num_samples", 1), 1)
+    assert found.lengths.shape == found.ids.shape[:2]
+    assert greedy(step, memory, state, LONGEST).ids.shape[0] == 0

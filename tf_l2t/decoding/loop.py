@@ -38,7 +38,8 @@ def write(
     limits = limits_of(max_length, n)
 
     def go_on(position: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, *_: Any) -> tf.Tensor:
-        return tf.logical_not(tf.reduce_all(ended))
+        # Of no sentences a first word is written all the same, since none could be stacked.
+        return tf.logical_not(tf.reduce_all(ended)) | (position == 0)
 
     def body(
         position: tf.Tensor, ids: tf.Tensor, ended: tf.Tensor, words: tf.TensorArray, state: Nest
