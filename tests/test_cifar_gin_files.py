@@ -39,14 +39,24 @@ wide_resnet.channels = 2
 densenet.depth = 10
 densenet.growth_rate = 2
 """
-# Depth, T, batch size and L2 penalty of a fixed loss.
+# The student's settings, T, batch size and L2 penalty of a fixed loss.
 PUBLISHED = {
-    "resnet8": ("resnet.depth", 8, 1000, 128, 1e-4),
-    "resnet20": ("resnet.depth", 20, 64_000, 128, 1e-4),
-    "resnet32": ("resnet.depth", 32, 64_000, 128, 1e-4),
-    "wide_resnet": ("wide_resnet.depth", 40, 70_313, 128, 5e-4),
-    "densenet": ("densenet.depth", 190, 210_938, 64, 1e-4),
+    "resnet8": ({"resnet.depth": 8}, 1000, 128, 1e-4),
+    "paper/resnet8": ({"resnet.depth": 8}, 64_000, 128, 1e-4),
+    "paper/resnet20": ({"resnet.depth": 20}, 64_000, 128, 1e-4),
+    "paper/resnet32": ({"resnet.depth": 32}, 64_000, 128, 1e-4),
+    "paper/wide_resnet": ({"wide_resnet.depth": 40, "wide_resnet.width": 10}, 70_313, 128, 5e-4),
+    "paper/wide_resnet28": (
+        {"wide_resnet.depth": 28, "wide_resnet.width": 10, "wide_resnet.dropout_rate": 0.3},
+        70_313,
+        128,
+        5e-4,
+    ),
+    "paper/densenet": ({"densenet.depth": 190, "densenet.growth_rate": 40}, 210_938, 64, 1e-4),
+    "paper/densenet100": ({"densenet.depth": 100, "densenet.growth_rate": 12}, 210_938, 64, 1e-4),
 }
+HALVES = {0.499: 1, 0.5: 0.1, 0.749: 0.1, 0.75: 0.01}
+FIFTHS = {0.299: 1, 0.3: 0.2, 0.6: 0.04, 0.8: 0.008}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +102,7 @@ def build(small_cifar):
 
 
 def test_there_are_files() -> None:
-    assert {name.partition("/")[2] or name for name in NAMES} == {
+    assert {name.removeprefix("tables/") for name in NAMES} == {
         f"{student}_{data}" for student in PUBLISHED for data in ("cifar10", "cifar100")
     }
 
@@ -106,16 +116,18 @@ def test_every_configuration_builds(name, build) -> None:
     assert said["class_names"] == [f"label {k}" for k in range(classes)]
     assert said["augmentation"]["padding"] == 4
     assert len(said["mean"]) == len(said["std"]) == 3
+    # Up to the first step of its students.
+    built.prepare_training()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_what_was_published(name, build) -> None:
-    student = name.rpartition("/")[2].rpartition("_")[0]
+    student = name.removeprefix("tables/").rpartition("_")[0]
     register_gin_files()
     gin.clear_config()
     gin.parse_config_file(f"gin/{name}.gin")
-    argument, depth, num_steps, batch_size, l2_penalty = PUBLISHED[student]
-    assert gin.query_parameter(argument) == depth
+    settings, num_steps, batch_size, l2_penalty = PUBLISHED[student]
+    assert {argument: gin.query_parameter(argument) for argument in settings} == settings
     assert gin.query_parameter("Classification.batch_size") == batch_size
     built = build(name)
     assert built._budget.num_steps == num_steps
@@ -124,15 +136,13 @@ def test_it_is_what_was_published(name, build) -> None:
     assert (rule.momentum, rule.l2_penalty) == (0.9, l2_penalty)
     # In proportion to the loss, whose gradients are a twentieth of those of cross entropy.
     assert built._recipe(2.0, num_steps).l2_penalty == pytest.approx(l2_penalty / 20)
-    drops = {
-        "resnet20": {0.499: 1, 0.5: 0.1, 0.75: 0.01},
-        "wide_resnet": {0.299: 1, 0.3: 0.2, 0.6: 0.04, 0.8: 0.008},
-        "densenet": {0.499: 1, 0.5: 0.1, 0.75: 0.01},
-    }
-    for share, factor in drops.get(student, {}).items():
+    kind, at_length = name.rpartition("/")[2].partition("_")[0], name.startswith("paper/")
+    for share, factor in ((FIFTHS if kind == "wide" else HALVES) if at_length else {}).items():
         rate = rule.learning_rate(tf.constant(round(share * num_steps)))
         assert float(rate) == pytest.approx(0.1 * factor)
-    assert rule.nesterov == (student in ("wide_resnet", "densenet"))
+    assert rule.nesterov == (at_length and not kind.startswith("resnet"))
+    fill = built._task.describe()["augmentation"].get("fill", "zeros")
+    assert fill == ("reflection" if kind == "wide" else "zeros")
 
 
 @pytest.fixture
@@ -163,8 +173,7 @@ def test_every_row_of_table_2_has_four_trials(name, prepared) -> None:
     run = RUNS[name]
     built = prepared(run)
     rows = [*built._rows, built._taught]
-    counts = {"fixed": 6, "bilinear": 2, "wider": 3, "taught": 1}
-    assert len(rows) == counts[run.name.rpartition("-")[2]]
+    assert len(rows) == (1 if run.program == "train" else 2)
     assert {len(row.trials) for row in rows} == {4}
     assert built._teacher_task.describe()["reserved"] == 20
     assert built._teacher_task.describe()["resplit"]
