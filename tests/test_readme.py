@@ -203,6 +203,7 @@ def test_there_are_kept_teachers() -> None:
         ("tables/lenet", "table1_lenet"),
         ("tables/noisy", "table_noisy"),
         ("tables/noisy_bilinear", "table_noisy_bilinear"),
+        ("tables/noisy_sparse", "table_noisy_sparse"),
         ("tables/transfer_clean", "transfer_clean"),
         ("tables/transfer_mlp", "transfer_mlp"),
         ("tables/transfer_noisy", "transfer_noisy"),

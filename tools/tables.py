@@ -177,7 +177,9 @@ def _noisy_runs() -> Iterable[Run]:
     for noise, dev in itertools.product(NOISE, DEV):
         setting = noisy_setting(noise, dev)
         bindings = (f"NOISE = {noise / 100}", f"DEV_SIZE = {dev}")
-        yield Run(f"noise{noise}-dev{dev}", setting, "train", "gin/tables/noisy.gin", bindings)
+        name, sparse = f"noise{noise}-dev{dev}", "gin/tables/noisy_sparse.gin"
+        yield Run(name, setting, "train", "gin/tables/noisy.gin", bindings)
+        yield Run(f"{name}-sparse", setting, "compare", sparse, bindings, rows=name)
     yield Run(
         "bilinear",
         noisy_setting(45, 5000),

@@ -2,9 +2,11 @@
 
 python spread.py none
 python spread.py mirrored      two logical CPU devices
+python spread.py deep          the same, for students with convolutions, batch norm and dropout
 python spread.py multi_worker  one of the workers of TF_CONFIG
 """
 
+import functools
 import json
 import sys
 from collections.abc import Iterable
@@ -19,7 +21,8 @@ from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.losses import DynamicBilinear
 from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.runtime.strategy import Distribution
-from tf_l2t.students import mlp
+from tf_l2t.students import densenet, lenet, mlp, resnet, wide_resnet
+from tf_l2t.students.student import BuildModel
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.evaluate import train_and_score
@@ -30,19 +33,32 @@ from tf_l2t.training.warm_start import WarmStart
 
 import keras  # isort: skip
 
+SMALL_MLP = functools.partial(mlp, hidden=(7,))
+# And the width of their images.
+DEEP = {
+    "lenet": (lenet, 16),
+    "resnet": (functools.partial(resnet, channels=4), 8),
+    "wide_resnet": (
+        functools.partial(wide_resnet, depth=10, width=2, channels=2, dropout_rate=0.25),
+        8,
+    ),
+    "densenet": (functools.partial(densenet, depth=10, growth_rate=3, dropout_rate=0.25), 8),
+}
 
-def tiny_task() -> Classification:
+
+def tiny_task(build: BuildModel = SMALL_MLP, width: int = 4) -> Classification:
     random = np.random.default_rng(0)
-    means = random.normal(size=(3, 4, 4, 1))
+    shape = (width, width, 1)
+    means = random.normal(size=(3, *shape))
 
     def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = random.integers(0, 3, count)
-        return (means[labels] + random.normal(size=(count, 4, 4, 1))).astype("float32"), labels
+        return (means[labels] + random.normal(size=(count, *shape))).astype("float32"), labels
 
     # Batches of 9 and 3 chunks of dev data: neither divides by two.
     return Classification(
         arrays(*examples(200), *examples(60), name="tiny"),
-        lambda shape, classes: mlp(shape, classes, hidden=(7,)),
+        build,
         ExpectedAccuracy(),
         batch_size=9,
         dev_size=50,
@@ -112,10 +128,12 @@ def main(strategy: str) -> dict[str, Any]:
     """Returns what was found, by how the replicas are used."""
     if strategy == "none":
         return {"none": whole(trainer_of(tiny_task(), Distribution().replicas))}
-    if strategy == "mirrored":
+    if strategy in ("mirrored", "deep"):
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2
         tf.config.set_logical_device_configuration(cpu, two)
+    if strategy == "deep":
+        return deep()
     devices = ("CPU:0", "CPU:1") if strategy == "mirrored" else None
     students = Distribution(strategy, "students", devices).replicas
     batch = Replicas(students._strategy, split_batches=True)
@@ -132,6 +150,28 @@ def main(strategy: str) -> dict[str, Any]:
                 trainer_of(task, students, storage=storage)
             )
         found["batch recompute"] = hypergradient(trainer_of(task, batch, storage="recompute"))
+    return found
+
+
+def deep() -> dict[str, Any]:
+    """Returns the hypergradients of deep students, without a strategy and with one."""
+    strategy = Distribution("mirrored", "students", ("CPU:0", "CPU:1")).replicas
+    # Of each part of a batch batch norm and dropout are other ones.
+    batch = Replicas(strategy._strategy, split_batches=True)
+    ways = {"alone": Distribution().replicas, "students": strategy, "batch": batch}
+    found: dict[str, Any] = {}
+    for name, (build, width) in DEEP.items():
+        task, loss = tiny_task(build, width), DynamicBilinear()
+        teacher = attention_teacher(task.coefficient_shapes(loss), len(task.feature_names))
+        for how, replicas in ways.items():
+            if how == "batch" and name != "lenet":
+                continue
+            rule = SGD(learning_rate=0.1, momentum=0.9)
+            teaching = Teaching(task, loss, rule, Budget(3), teacher, replicas=replicas)
+            schedule = TeacherSchedule(num_steps=1, students_per_step=2)
+            optimizer = keras.optimizers.SGD(0.01)
+            trainer = TeacherTrainer(teaching, optimizer, schedule, TrustRegion(clip_factor=1.0))
+            found[f"{name} {how}"] = hypergradient(trainer)
     return found
 
 

@@ -30,7 +30,7 @@ def outputs_of(strategy: str, environments: list[dict[str, str]]) -> list[dict[s
         for environment in environments
     ]
     try:
-        outputs = [process.communicate(timeout=300) for process in processes]
+        outputs = [process.communicate(timeout=900) for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -58,6 +58,14 @@ def test_two_devices_of_a_machine(alone) -> None:
     assert set(found["students"]) == set(found["batch"]) == set(alone)
     for how, values in found.items():
         assert_same(values, alone, 1e-5 if "jit" in how else 1e-6)
+
+
+def test_deep_students_on_two_devices() -> None:
+    (found,) = outputs_of("deep", [{}])
+    for name in ("lenet", "resnet", "wide_resnet", "densenet"):
+        assert np.abs(found[f"{name} alone"]["gradients"]).max() > 0
+        assert_same(found[f"{name} students"], found[f"{name} alone"], 1e-5)
+    assert_same(found["lenet batch"], found["lenet alone"], 1e-5)
 
 
 def test_two_workers(alone) -> None:

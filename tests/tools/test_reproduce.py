@@ -159,6 +159,17 @@ def test_a_second_interruption_leaves_no_run_behind(monkeypatch) -> None:
         assert [run.wait(10) for run in runs] == [-signal.SIGKILL] * 2
 
 
+def test_a_part_of_a_table_may_be_all_that_is_asked_for(monkeypatch, tmp_path, capsys) -> None:
+    runs = tuple(Run(name, name, "compare", "gin/tables/mlp.gin") for name in ("there", "other"))
+    monkeypatch.setitem(reproduce.TABLES, "noisy", Table(runs, lambda settings: "a table"))
+    there = lambda run, args: {"made_by": {}, "rows": {}} if run.name == "there" else None
+    monkeypatch.setattr(reproduce, "_collect", there)
+    given = ["--table=noisy", f"--runs={tmp_path / 'runs'}", f"--results={tmp_path}"]
+    assert reproduce.main([*given, "--only", "there"]) == 0
+    assert "Not complete: other (not begun)" in capsys.readouterr().out
+    assert reproduce.main([*given, "--rows", "there", "other", "--report"]) == 1
+
+
 def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
     code, record = make(bindings=("NUM_STEPS = 0",))
     assert (code, record) == (1, {})
@@ -178,7 +189,7 @@ def test_a_run_that_fails_is_named(make, tmp_path, capsys) -> None:
             [run.name for run in tables.TABLES["2"].runs[:6]],
         ),
         ("3", ["lstm1_multi30k"], ["lstm1-words", "lstm1-taught", "lstm1-sentences"]),
-        ("noisy", ["noise45-dev5000"], ["noise45-dev5000", "bilinear"]),
+        ("noisy", ["noise45-dev5000"], ["noise45-dev5000", "noise45-dev5000-sparse", "bilinear"]),
         ("long", ["warm", "whole"], [run.name for run in tables.TABLES["long"].runs]),
     ],
 )

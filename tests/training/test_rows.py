@@ -55,6 +55,18 @@ def test_the_estimate_is_what_the_student_says_of_each_class() -> None:
     np.testing.assert_allclose(loss.transition_matrix, expected, atol=1e-7)
 
 
+def test_small_entries_of_an_estimate_may_be_left_out() -> None:
+    said = [[0.5, 0.45, 0.05], [0.04, 0.94, 0.02], [0.1, 0.0, 0.9]]
+    loss = EstimatedForwardCorrection(least=0.1)(np.array(said))
+    expected = [[0.5 / 0.95, 0.45 / 0.95, 0], [0, 1, 0], said[2]]
+    np.testing.assert_allclose(loss.transition_matrix, expected, atol=1e-7)
+    # A class of which nothing is left is taken to keep its labels.
+    loss = EstimatedForwardCorrection(least=0.5)(np.array([[0.4, 0.3, 0.3], *said[1:]]))
+    np.testing.assert_allclose(loss.transition_matrix, np.eye(3), atol=1e-7)
+    with pytest.raises(ValueError, match=r"least must be in \[0, 1\), got 1"):
+        EstimatedForwardCorrection(least=1)
+
+
 def test_an_estimate_leaves_what_it_is_given_and_refuses_what_is_not_finite() -> None:
     said = np.array([[0.5, 0.5], [0.0, 0.0]])
     EstimatedForwardCorrection()(said)

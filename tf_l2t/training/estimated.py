@@ -7,6 +7,7 @@ import abc
 import gin
 import numpy as np
 
+from tf_l2t.checks import part
 from tf_l2t.losses.base import Loss
 from tf_l2t.losses.forward_correction import ForwardCorrection
 
@@ -31,14 +32,26 @@ class EstimatedForwardCorrection(EstimatedLoss):
         T̂[i, j] = mean of p_j(x) over the dev images x of class i
 
     A student that was trained on the noisy labels predicts the label that an image would be given,
-    so that its mean predictions on images whose class is known are the flips.
+    so that its mean predictions on images whose class is known are the flips. It also makes
+    mistakes of its own, which leave small entries where nothing was flipped.
+
+    Args:
+        least: what is below it is taken for such a mistake, and set to 0, in [0, 1). At 0, as
+            published, the matrix is what the student shows.
+
+    Raises:
+        ValueError: if it is outside its range.
 
     Hendrycks et al. (NeurIPS 2018), "Using Trusted Data to Train Deep Networks on Labels Corrupted
     by Severe Noise" (gold loss correction), equation (2).
     """
 
+    def __init__(self, least: float = 0.0) -> None:
+        part("EstimatedForwardCorrection", "least", least)
+        self.least = least
+
     def __call__(self, mean_probabilities: np.ndarray) -> ForwardCorrection:
-        """Returns forward correction; a class without dev images is taken to keep its labels.
+        """Returns forward correction; a class that has no entry left is taken to keep its labels.
 
         Raises:
             ValueError: for probabilities that are not finite, as of a student that diverged.
@@ -50,6 +63,7 @@ class EstimatedForwardCorrection(EstimatedLoss):
                 f"{matrix.tolist()}: the student on cross entropy diverged; give its row lower "
                 "learning_rates."
             )
+        matrix[matrix < self.least] = 0
         empty = matrix.sum(axis=1) == 0
         matrix[empty] = np.eye(len(matrix))[empty]
         return ForwardCorrection(matrix / matrix.sum(axis=1, keepdims=True))
