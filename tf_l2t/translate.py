@@ -147,7 +147,9 @@ def main(argv: list[str]) -> int:
             )
         translate = load(pathlib.Path(_STUDENT.value), _TOKENIZED.value)
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        translate_lines(translate, decoded(sys.stdin.buffer), sys.stdout, _SENTENCES.value)
+        # Who types a line waits for its translation.
+        at_once = 1 if sys.stdin.isatty() else _SENTENCES.value
+        translate_lines(translate, decoded(sys.stdin.buffer), sys.stdout, at_once)
     except ValueError as error:
         print(f"tf_l2t.translate: {error}", file=sys.stderr)
         return 2

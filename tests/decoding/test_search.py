@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from table_student import LONGEST, begin, every_sentence, sentences_of, step, tables
 
-from tf_l2t.data.vocabulary import EOS
+from tf_l2t.data.vocabulary import EOS, PAD
 from tf_l2t.decoding import beam_search, greedy, sample
 from tf_l2t.types import Sentences
 
@@ -125,10 +125,18 @@ def test_it_stops_when_all_have_ended():
         assert len(calls) == 1
 
 
-@pytest.mark.parametrize("search", [greedy, beam_search])
+@pytest.mark.parametrize(
+    "search", [greedy, beam_search, functools.partial(sample, seed=tf.constant([0, 1]))]
+)
 def test_a_wrong_length_is_refused(search):
     with pytest.raises(ValueError, match="max_length must be at least 1, got 0"):
-        search(step, *begin(tables(1)), 0)
+        search(step, *begin(tables(1)), max_length=0)
+    of_any_batch = tf.function(lambda begun: search(step, *begun, max_length=0))
+    unknown = tf.nest.map_structure(
+        lambda each: tf.TensorSpec([None, *each.shape[1:]], each.dtype), begin(tables(1))
+    )
+    with pytest.raises(ValueError, match="max_length must be at least 1, got 0"):
+        of_any_batch.get_concrete_function(unknown)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +163,19 @@ def test_a_student_that_has_diverged_comes_to_an_end(search):
     assert 1 <= ids.shape[-1] <= 4
     assert 0 <= ids.numpy().min() <= ids.numpy().max() < logits.shape[-1]
     assert lengths.numpy().max() <= 4
+    # A sentence has its words first, and then its padding.
+    for row, length in zip(
+        ids.numpy().reshape(-1, ids.shape[-1]), lengths.numpy().ravel(), strict=True
+    ):
+        assert (row[:length] != PAD).all()
+        assert (row[length:] == PAD).all()
+
+
+def test_an_infinite_logit_is_a_word_for_certain() -> None:
+    logits = tables(BATCH)
+    logits[:, 1, :, :, 4] = np.inf
+    expected = sentences_of(*compiled(greedy, logits, tf.constant(LONGEST)))
+    found = compiled(beam_search, logits, tf.constant(LONGEST), beam_size=1, length_penalty=0.0)
+    ids, lengths = found.sentences
+    assert sentences_of(ids[:, 0], lengths[:, 0]) == expected
+    assert any(len(sentence) > 1 and sentence[1] == 4 for sentence in expected)

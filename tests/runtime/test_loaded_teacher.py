@@ -1,5 +1,6 @@
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tf_l2t
 from tf_l2t.losses import DynamicBilinear, DynamicDiagonal, PerToken
 from tf_l2t.runtime.export import export_teacher
+from tf_l2t.runtime.frozen_row import frozen_row
 from tf_l2t.runtime.teacher_record import TeacherError, digests, teacher_record
 from tf_l2t.teachers import attention_teacher
 
@@ -172,3 +174,15 @@ def test_an_empty_or_foreign_teacher_json_is_refused(exported) -> None:
         (exported / "teacher.json").write_text(content)
         with pytest.raises(TeacherError, match="is damaged|is no teacher"):
             tf_l2t.load_teacher(exported)
+
+
+def test_a_teacher_of_other_words_is_refused() -> None:
+    words, conditions = ("<pad>", "a", "b"), {"the loss": "PerToken"}
+    teacher = types.SimpleNamespace(
+        path="there",
+        class_names=words,
+        loss=PerToken(DynamicDiagonal()),
+        check_classes=lambda count: None,
+    )
+    with pytest.raises(TeacherError, match=r"there is for another vocabulary, of which 2 of 3 "):
+        frozen_row("taught", teacher, ("<pad>", "b", "a"), (0.1,), conditions)

@@ -307,7 +307,9 @@ def test_a_student_of_tokenised_text_translates_raw_text(make_translation, tmp_p
     sides = ('Geht\'s "gut", Hans?', "Ja, Eva!"), ('It\'s "fine", Hans.', "Yes, Eva!")
     text = moses(ParallelText(Pairs(*sides), Pairs(*sides), {"a": Pairs(*sides)}, "de", "en", "x"))
     every_word = functools.partial(word_vocabularies, min_count=1)
-    task = make_translation(text=text, vocabularies=every_word)
+    with pytest.raises(ValueError, match="tokenize must be 'none' for text that moses tokenised"):
+        make_translation(text=text, vocabularies=every_word)
+    task = make_translation(text=text, vocabularies=every_word, tokenize="none")
     export_student(task.model(new_state(task)), tmp_path / "student")
     apart = translate.load(tmp_path / "student", tokenized=True)
     words = apart(list(text.dev.source))

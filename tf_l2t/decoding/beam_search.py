@@ -102,7 +102,8 @@ def beam_search(
     def body(beam: _Beam) -> tuple[_Beam]:
         ids = tf.reshape(beam.words, [-1])
         logits, after = step(ids, beam.state, memory, beam.position)
-        log_p = tf.nn.log_softmax(tf.cast(logits, minus_inf.dtype))
+        # The softmax of an infinite logit would be NaN.
+        log_p = tf.nn.log_softmax(tf.minimum(tf.cast(logits, minus_inf.dtype), minus_inf.dtype.max))
         words = tf.shape(log_p)[-1]
         log_p = tf.reshape(log_p, [batch, beam_size, words])
         log_p = allowed(log_p, beam.position, limits[:, tf.newaxis])

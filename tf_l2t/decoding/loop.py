@@ -48,7 +48,7 @@ def write(
         chosen = choose(allowed(logits, position, limits), position)
         # Of logits that are NaN anything may be chosen, which must end all the same.
         chosen = tf.clip_by_value(tf.cast(chosen, tf.int32), 0, tf.shape(logits)[-1] - 1)
-        chosen = tf.where(position + 1 >= limits, EOS, chosen)
+        chosen = tf.where((position + 1 >= limits) | (chosen == PAD), EOS, chosen)
         chosen = tf.where(ended, PAD, chosen)
         words = words.write(position, chosen)
         return position + 1, chosen, ended | (chosen == EOS), words, like(after, state)

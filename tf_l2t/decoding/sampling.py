@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_l2t.checks import whole_number
-from tf_l2t.decoding.loop import Step, batch_size, repeated, write
+from tf_l2t.decoding.loop import Step, batch_size, limits_of, repeated, write
 from tf_l2t.types import Nest, Sentences
 
 
@@ -64,7 +64,7 @@ def sample(
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"sample: top_p must be in (0, 1], got {top_p}; it is a part, not a %.")
     batch = batch_size(memory, state)
-    limits = tf.broadcast_to(tf.convert_to_tensor(max_length), [batch])
+    limits = limits_of(max_length, batch)
     memory, state = repeated((memory, state), num_samples)
 
     def draw(logits: tf.Tensor, position: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_l2t.losses.base import Loss
+from tf_l2t.losses.per_token import PerToken
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher, shortened
+from tf_l2t.runtime.teacher_record import TeacherError
 from tf_l2t.teachers.frozen import frozen_teacher
 from tf_l2t.training.rows import Row
 
@@ -24,18 +26,26 @@ def frozen_row(
     Args:
         name: of the row.
         teacher: which is not trained any more.
-        class_names: of the data; other names than the teacher's are warned of.
+        class_names: of the data; other names than the teacher's are warned of, where they are
+            no words.
         learning_rates: of the students, to try.
         here: the `conditions` of the students; other ones than those that the teacher learned in
             are warned of.
 
     Raises:
-        TeacherError: if the teacher is for another number of classes.
+        TeacherError: if the teacher is for another number of classes, or for other words.
     """
     teacher.check_classes(len(class_names))
     if class_names != teacher.class_names:
         pairs = zip(teacher.class_names, class_names, strict=True)
         others = [(theirs, ours) for theirs, ours in pairs if theirs != ours]
+        if isinstance(teacher.loss, PerToken):
+            # Of classes the first may be like the first; which words are alike nobody knows.
+            raise TeacherError(
+                f"the teacher {teacher.path} is for another vocabulary, of which "
+                f"{len(others):,} of {len(class_names):,} words differ; give the text and the "
+                "vocabularies that it learned with, or train a teacher with these."
+            )
         logging.warning(
             "The teacher %s is for other classes than the data has (%s): it takes the first of "
             "them for its first, and so on.",

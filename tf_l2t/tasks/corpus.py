@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tf_l2t.checks import one_of
 from tf_l2t.data import EncodedPairs, Pairs, ParallelText, TextEncoder, encode_pairs
 from tf_l2t.data.permutations import permutation
+from tf_l2t.measures import TOKENIZERS
 
 
 class Corpus:
@@ -72,3 +74,19 @@ class Corpus:
 
 def _chained(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(itertools.chain(*parts))
+
+
+def check_bleu(text: ParallelText, target: TextEncoder, tokenize: str, lowercase: bool) -> None:
+    """Raises ValueError if BLEU would not read text as its students do."""
+    one_of("Translation", "tokenize", tokenize, TOKENIZERS)
+    if target.lowercase and not lowercase:
+        raise ValueError(
+            "Translation: lowercase must be True, so that BLEU reads references in lower case as "
+            "the vocabulary of the target does; or make that with lowercase=False."
+        )
+    if text.tokenized and tokenize != "none":
+        raise ValueError(
+            "Translation: tokenize must be 'none' for text that moses tokenised, got "
+            f"{tokenize!r}; BLEU would take its &apos; and the like apart once more. For BLEU of "
+            "raw text train on raw text."
+        )
