@@ -59,7 +59,7 @@ from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.rollout import Teaching
 
-_INPUT_SHAPE, _CLASSES = (32, 32, 3), 10
+_INPUT_SHAPE = (32, 32, 3)
 _RATE = 0.01
 # "host" is as "disk" to the memory of the device.
 _FITTED = ("memory", "recompute", "disk")
@@ -72,6 +72,8 @@ class Configured(NamedTuple):
     build: BuildModel | BuildTranslator
     vocabulary: list[int]
     """Words of source and target; none for a student of images."""
+    classes: int
+    """Of a student of images."""
     update_rule: UpdateRule
     budget: Budget
     recorded: int
@@ -81,7 +83,7 @@ class Configured(NamedTuple):
         """Builds the student."""
         if self.vocabulary:
             return TranslationStudent(self.build, *self.vocabulary)
-        return Student(self.build, _INPUT_SHAPE, _CLASSES)
+        return Student(self.build, _INPUT_SHAPE, self.classes)
 
     def task(self, batch_size: int) -> tuple[Task, Loss]:
         """Returns a task with this student on random data, and a taught loss for it."""
@@ -92,7 +94,8 @@ class Configured(NamedTuple):
             return Translation(*made_up, self.build, measure, **sizes), PerToken(DynamicDiagonal())
         random, count = np.random.default_rng(0), 2 * batch_size + 1
         images = random.integers(0, 256, (count, *_INPUT_SHAPE), np.uint8)
-        labels, names = np.arange(count) % _CLASSES, [str(k) for k in range(_CLASSES)]
+        names = [str(k) for k in range(self.classes)]
+        labels = np.arange(count) % self.classes
         classification = Classification(
             arrays(images, labels, images, labels, names),
             self.build,
@@ -122,6 +125,7 @@ def configured(file: str, vocabulary: list[int] | None) -> Configured:
         gin.query_parameter("%NAME").removeprefix("paper_"),
         gin.query_parameter("%STUDENT").scoped_configurable_fn,
         _vocabulary(file, vocabulary) if _bound("Experiment.task", "Translation") else [],
+        100 if _value("tfds_images.name") == "cifar100" else 10,
         gin.get_configurable("Recipe")()(_RATE, budget.num_steps),
         budget,
         min(taught, _value("Experiment.truncate") or taught),
@@ -170,7 +174,7 @@ def computed(student: Configured, memory: int, segment_length: int | None) -> li
         f"{length}",
         f"{state.saved / 1e6:,.2f} MB",
         f"{num_steps:,}" + (f", last {recorded:,}" if recorded < num_steps else ""),
-        f"{recorded * state.saved / 1e9:,.2f} GB",
+        f"{need('memory', state, recorded, length).device / 1e9:,.2f} GB",
         f"{need('recompute', state, recorded, length).device / 1e9:,.2f} GB",
         *("any" if steps is None else f"{steps:,}" for steps in fitting.values()),
     ]

@@ -59,6 +59,12 @@ def test_tables(tmp_path, capsys):
     measured = [cells(line) for line in lines[6:]]
     assert [row[1] for row in measured] == ["memory", "host", "disk", "recompute"]
     assert all(held == planned for *_, held, planned in measured)
+    hundred = tmp_path / "hundred.gin"
+    hundred.write_text(SMALL.replace("cifar10", "cifar100"))
+    assert benchmark_trajectories.main([str(hundred)]) == 0
+    more = int(cells(capsys.readouterr().out.splitlines()[2])[1].replace(",", ""))
+    # The last layer has four channels, and a bias.
+    assert more == int(weights.replace(",", "")) + 90 * 5
     held = int(measured[0][3].replace(",", ""))
     # Weights and moving statistics, which are fewer.
     assert 3 * bytes_a_step < held < 6 * bytes_a_step
@@ -94,7 +100,8 @@ def test_a_translator(lines, options, sizes, tmp_path, capsys):
     count = student.num_weights + of_words - 2 * 5 - 4 * 5
     assert (weights, segment, steps) == (f"{count:,}", "2", "900, last 600")
     assert a_step == f"{3 * 4 * count / 1e6:,.2f} MB"
-    assert memory == f"{600 * 3 * 4 * count / 1e9:,.2f} GB"
+    # The trajectory, and once more the segment that is under way.
+    assert memory == f"{(600 + 2) * 3 * 4 * count / 1e9:,.2f} GB"
 
 
 def test_sgd_stores_no_velocity_of_a_translator(tmp_path, capsys):

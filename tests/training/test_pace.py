@@ -47,7 +47,7 @@ def test_the_shortened_student_takes_the_first_steps(make_teaching) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("total", [49_999, 0])
+@pytest.mark.parametrize("total", [19_999, 0])
 def test_a_short_run_is_not_rehearsed(total, make_teaching) -> None:
     assert measure_pace(make_teaching(), None, total) is None
 
