@@ -30,7 +30,10 @@ _TOKENIZED = flags.DEFINE_bool(
     "Read and write sentences as a student of tokenised text does, words and marks apart.",
 )
 _SENTENCES = flags.DEFINE_integer(
-    "sentences_at_once", 64, "Lines that are translated together.", lower_bound=1
+    "sentences_at_once",
+    64,
+    "Lines that are translated together; one where they are typed.",
+    lower_bound=1,
 )
 
 

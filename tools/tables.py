@@ -141,7 +141,7 @@ def _table2_runs() -> Iterable[Run]:
     for data, title in (("cifar10", "CIFAR-10"), ("cifar100", "CIFAR-100")):
         rows = f"resnet8_{data}"
         title, file = f"ResNet-8, {title}", f"gin/tables/{rows}.gin"
-        # A run for each row: side by side they are a day's work for one core, done in hours.
+        # A run for each row, so that as many as there are cores are made side by side.
         for part in (
             "cross_entropy",
             "label_smoothing",

@@ -308,7 +308,7 @@ def test_a_student_of_tokenised_text_translates_raw_text(make_translation, tmp_p
     text = moses(ParallelText(Pairs(*sides), Pairs(*sides), {"a": Pairs(*sides)}, "de", "en", "x"))
     every_word = functools.partial(word_vocabularies, min_count=1)
     with pytest.raises(ValueError, match="tokenize must be 'none' for text that moses tokenised"):
-        make_translation(text=text, vocabularies=every_word)
+        make_translation(text=text, vocabularies=None)  # Before any is made.
     task = make_translation(text=text, vocabularies=every_word, tokenize="none")
     export_student(task.model(new_state(task)), tmp_path / "student")
     apart = translate.load(tmp_path / "student", tokenized=True)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_l2t.checks import whole_number
 from tf_l2t.data.vocabulary import BOS, EOS, PAD
 from tf_l2t.decoding.loop import Step, allowed, batch_size, like, limits_of, most_words, repeated
+from tf_l2t.measures.log_probabilities import log_probabilities
 from tf_l2t.types import Nest, Sentences
 
 
@@ -102,8 +103,7 @@ def beam_search(
     def body(beam: _Beam) -> tuple[_Beam]:
         ids = tf.reshape(beam.words, [-1])
         logits, after = step(ids, beam.state, memory, beam.position)
-        # The softmax of an infinite logit would be NaN.
-        log_p = tf.nn.log_softmax(tf.minimum(tf.cast(logits, minus_inf.dtype), minus_inf.dtype.max))
+        log_p = log_probabilities(tf.cast(logits, minus_inf.dtype))
         words = tf.shape(log_p)[-1]
         log_p = tf.reshape(log_p, [batch, beam_size, words])
         log_p = allowed(log_p, beam.position, limits[:, tf.newaxis])

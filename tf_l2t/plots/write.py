@@ -102,7 +102,9 @@ def _of_student(
     names = names_of(classes, class_names)
     pairs = [_numbered(pair, names) for pair in class_pairs or ()]
     pairs = pairs or most_moved_pairs(matrices, classes * classes)
-    against = {i: [j for k, j in pairs if class_pairs and k == i] for i, _ in pairs}
+    against: dict[int, list[int]] = {}
+    for i, j in pairs:
+        against.setdefault(i, []).extend([j] if class_pairs else [])
     figures: dict[str, Draw] = {
         "phi": lambda figure: phi(figure, student.steps, matrices, names),
         "phi_of_classes": lambda figure: class_bars(

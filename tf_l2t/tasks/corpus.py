@@ -76,14 +76,9 @@ def _chained(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(itertools.chain(*parts))
 
 
-def check_bleu(text: ParallelText, target: TextEncoder, tokenize: str, lowercase: bool) -> None:
-    """Raises ValueError if BLEU would not read text as its students do."""
+def check_tokenizer(text: ParallelText, tokenize: str) -> None:
+    """Raises ValueError if sacreBLEU has no such tokeniser, or text is tokenised already."""
     one_of("Translation", "tokenize", tokenize, TOKENIZERS)
-    if target.lowercase and not lowercase:
-        raise ValueError(
-            "Translation: lowercase must be True, so that BLEU reads references in lower case as "
-            "the vocabulary of the target does; or make that with lowercase=False."
-        )
     if text.tokenized and tokenize != "none":
         raise ValueError(
             "Translation: tokenize must be 'none' for text that moses tokenised, got "

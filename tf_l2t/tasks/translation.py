@@ -26,7 +26,7 @@ from tf_l2t.measures.base import Measure
 from tf_l2t.score import BLEU
 from tf_l2t.students import TranslationStudent
 from tf_l2t.students.translator import BuildTranslator
-from tf_l2t.tasks.corpus import Corpus, check_bleu
+from tf_l2t.tasks.corpus import Corpus, check_tokenizer
 from tf_l2t.tasks.proposals import check_measure, judged, of_batch, propose
 from tf_l2t.tasks.task import Task
 from tf_l2t.teachers.translation_features import FEATURE_DEFINITIONS, FEATURE_NAMES, observation
@@ -110,6 +110,7 @@ class Translation(Task):
         lowercase: bool = False,
     ) -> None:
         instance_of("Translation", "measure", measure, Measure)
+        check_tokenizer(text, tokenize)
         for name, value in (
             ("batch_size", batch_size),
             ("measured_examples", 1 if measured_examples is None else measured_examples),
@@ -123,7 +124,11 @@ class Translation(Task):
             not_negative("Translation", name, size, "1.0 or 1.5 is usual.")
         self._encoders = vocabularies(text)
         source, target = self._encoders
-        check_bleu(text, target, tokenize, lowercase)
+        if target.lowercase and not lowercase:
+            raise ValueError(
+                "Translation: lowercase must be True, so that BLEU reads references in lower case "
+                "as the vocabulary of the target does; or make that with lowercase=False."
+            )
         check_measure(measure, target.size)
         self.class_names = tuple(target.words)
         self.feature_names, self.feature_definitions = FEATURE_NAMES, FEATURE_DEFINITIONS

@@ -46,7 +46,7 @@ class EstimatedForwardCorrection(EstimatedLoss):
     by Severe Noise" (gold loss correction), equation (2).
     """
 
-    def __init__(self, least: float = 0.0) -> None:
+    def __init__(self, *, least: float = 0.0) -> None:
         part("EstimatedForwardCorrection", "least", least)
         self.least = least
 

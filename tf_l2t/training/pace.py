@@ -11,7 +11,7 @@ from tf_l2t.differentiation.step import floating
 from tf_l2t.training.rollout import Teaching
 
 # Below so many student steps the rehearsal would take more than a hundredth or two of the run.
-_LEAST_STEPS, _LEAST_SEGMENTS = 20_000, 400
+_LEAST_STEPS, _LEAST_SEGMENTS = 20_000, 500
 # Of the run, for the forward pass, whose traces the run uses again.
 _TRACING_SHARE = 0.01
 
