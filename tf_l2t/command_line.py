@@ -21,6 +21,7 @@ from tf_l2t.runtime.checkpoints import CorruptCheckpointError
 from tf_l2t.runtime.cluster import DisagreementError, SetupError
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
 from tf_l2t.runtime.strategy import Distribution
+from tf_l2t.runtime.warm_start_files import WarmStartFiles
 from tf_l2t.training.progress import interruption
 
 _GIN_FILE = flags.DEFINE_multi_string(
@@ -44,6 +45,12 @@ _RESUME = flags.DEFINE_enum(
 )
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Remove the run that --run_dir holds, and start anew."
+)
+_WARM_STARTS = flags.DEFINE_string(
+    "warm_starts",
+    None,
+    "A directory that keeps students as they are after their warm start (Budget.warm_start_steps): "
+    "for this command when it goes on, and for others whose students begin alike.",
 )
 _DETERMINISTIC = flags.DEFINE_bool(
     "deterministic", False, "The same numbers each time on a GPU too, where this costs time."
@@ -112,6 +119,17 @@ def main(
         return 130
 
 
+def _warm_starts(distribution: Distribution) -> WarmStartFiles | None:
+    if not _WARM_STARTS.value:
+        return None
+    if distribution.replicas.workers.count > 1:
+        raise ValueError(
+            "--warm_starts is for commands of one process, got strategy='multi_worker', whose "
+            "processes would wait for each other; leave it out."
+        )
+    return WarmStartFiles(_WARM_STARTS.value)
+
+
 def _interrupt(number: int, frame: object) -> None:
     interruption.set()
     raise KeyboardInterrupt
@@ -141,7 +159,9 @@ def _main(
             tf.config.experimental.enable_op_determinism()
         # First of all: TensorFlow must know of a cluster before it computes anything.
         distribution = Distribution()
-        experiment = Experiment(distribution=distribution)  # type: ignore[call-arg]
+        experiment = Experiment(  # type: ignore[call-arg]
+            distribution=distribution, warm_starts=_warm_starts(distribution)
+        )
         run = prepare(experiment, _TEACHER.value)
         path = pathlib.Path(_RUN_DIR.value or pathlib.Path("runs", experiment.name + suffix))
         worker = experiment.replicas.workers.index

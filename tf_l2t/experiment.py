@@ -24,7 +24,7 @@ from tf_l2t.runtime.frozen_row import conditions, frozen_row
 from tf_l2t.runtime.loaded_teacher import LoadedTeacher
 from tf_l2t.runtime.plan import announce, plan_trajectory
 from tf_l2t.runtime.resumption import resumed
-from tf_l2t.runtime.run_directory import RunDirectory, versions
+from tf_l2t.runtime.run_directory import RunDirectory
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.summaries import Summaries
 from tf_l2t.runtime.taught_student import TaughtStudent
@@ -41,6 +41,7 @@ from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import comma_separated
 from tf_l2t.training.teacher_trainer import TeacherSchedule, TeacherTrainer, check_learns
 from tf_l2t.training.trust_region import TrustRegion
+from tf_l2t.training.warm_start import WarmStartStore
 
 register_gin_names()
 
@@ -83,6 +84,7 @@ class Experiment:
         truncate: reverse through the last so many steps only; through all if None.
         jit_compile: whether XLA compiles the training of students.
         watch: what TensorBoard and the figures show of Φ; the defaults of `Watch` if None.
+        warm_starts: keeps those of the students beyond this process.
 
     Raises:
         ValueError: for anything that cannot work, before any work is done.
@@ -115,6 +117,7 @@ class Experiment:
         truncate: int | None = None,
         jit_compile: bool = False,
         watch: Watch | None = None,
+        warm_starts: WarmStartStore | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise ValueError(f"Experiment: name must be text, such as 'lenet', got {name!r}.")
@@ -176,6 +179,7 @@ class Experiment:
             baseline=baseline or "cross entropy",
             taught_again=teacher_schedule.taught_again,
             replicas=self.replicas,
+            warm_starts=warm_starts,
             engine={
                 "storage": self._trajectory.engine_storage,
                 "truncate": truncate,
@@ -211,7 +215,7 @@ class Experiment:
             RunDirectoryError: if results.json is damaged, or of other data.
             CorruptCheckpointError: if no checkpoint can be used; nothing is touched then.
         """
-        self._agree()
+        check_same_setup(self.replicas, self._given())
         checkpoints = Checkpoints(directory.checkpoints)
         trainer = self._teacher_trainer()
         workers = self.replicas.workers
@@ -283,7 +287,7 @@ class Experiment:
         comparison = self._new_comparison(self._task, rows, self._budget)
 
         def run(_: Experiment, directory: RunDirectory) -> dict[str, Any]:
-            self._agree(teacher)
+            check_same_setup(self.replicas, self._given(teacher))
 
             def work(results: dict[str, Any], summaries: Summaries) -> None:
                 announce(results, comparison, self._trajectory)
@@ -338,21 +342,11 @@ class Experiment:
         self.replicas.workers.gather("done")
         return results
 
-    def _given(self, teacher: LoadedTeacher | None) -> dict[str, Any]:
+    def _given(self, teacher: LoadedTeacher | None = None) -> dict[str, Any]:
         """Returns what a run cannot go on without."""
         taught_by = {"path": str(teacher.path), "sha256": teacher.digest} if teacher else None
         data, teacher_data = self._task.describe(), self._teacher_task.describe()
         return {"data": data, "teacher_data": teacher_data, "taught_by": taught_by}
-
-    def _agree(self, teacher: LoadedTeacher | None = None) -> None:
-        """Has the workers of a cluster compare what they are about to run."""
-        setup = {
-            "data": self._given(teacher),
-            "configuration": gin.operative_config_str(),
-            "versions": versions(),
-            "devices": len(self.replicas.devices),
-        }
-        check_same_setup(self.replicas.workers, setup)
 
     def _teacher_trainer(self) -> TeacherTrainer:
         """Returns the trainer at any of the learning rates; they share data and teacher."""

@@ -8,7 +8,8 @@
     tools/reproduce.py --table transfer   # takes the teachers of the others
 
 Every run is a command of the package, `python -m tf_l2t.train` or `compare`, in a directory of its
-own under --runs, and goes on from where it was interrupted. As many run side by side as there are
+own under --runs, and goes on from where it was interrupted; those of a table of translations share
+what their students have in common, as long as they can. As many run side by side as there are
 cores, each pinned to one: that is faster than one after the other on all. At the end, and with
 --report at any time, results/table1.json (of a named table results/table_noisy.json) holds the
 numbers, configuration and command of every run that is complete, the .md beside it the Markdown,
@@ -222,9 +223,12 @@ def _start(run: Run, args: argparse.Namespace, runs: pathlib.Path, core: int) ->
     results = pathlib.Path(os.path.relpath(args.results))
     command = [sys.executable, "-m", f"tf_l2t.{run.program}", *run.command(results)]
     pinned = args.jobs > 1 and hasattr(os, "sched_setaffinity")
+    command.append(f"--run_dir={runs / run.name}")
+    if TABLES[args.table].warm_starts:
+        command.append(f"--warm_starts={runs / 'warm_starts'}")
     with open(runs / f"{run.name}.log", "a") as log:
         return subprocess.Popen(
-            [*command, f"--run_dir={runs / run.name}"],
+            command,
             stdout=log,
             stderr=subprocess.STDOUT,
             # Several runs may share a GPU, of which one takes all the memory otherwise.

@@ -6,10 +6,13 @@ import hashlib
 import json
 from typing import Any
 
+import gin
 import numpy as np
 
+from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.workers import Workers
 from tf_l2t.runtime.checkpoints import decode, encode
+from tf_l2t.runtime.run_directory import versions
 
 
 class SetupError(RuntimeError):
@@ -36,16 +39,23 @@ def chiefs_json(workers: Workers, value: Any) -> Any:
     return json.loads(workers.broadcast(json.dumps(value).encode()))
 
 
-def check_same_setup(workers: Workers, setup: dict[str, Any]) -> None:
-    """Has the workers compare what they are about to run.
+def check_same_setup(replicas: Replicas, data: dict[str, Any]) -> None:
+    """Has the workers compare what they are about to run, and on what.
 
     Args:
-        workers: of the cluster.
-        setup: names and JSON values that must be the same on every worker.
+        replicas: of the cluster.
+        data: what the run cannot go on without, as JSON has it.
 
     Raises:
         SetupError: on every worker, naming what differs.
     """
+    workers = replicas.workers
+    setup = {
+        "data": data,
+        "configuration": gin.operative_config_str(),
+        "versions": versions(),
+        "devices": len(replicas.devices),
+    }
     digest = lambda value: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     found = workers.gather({name: digest(value) for name, value in setup.items()})
     for index, theirs in enumerate(found):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -27,7 +28,7 @@ from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.rows import AnyLoss, BuildTeacher, Row, Trial
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.statistics import paired_difference, summary, table
-from tf_l2t.training.warm_start import MOST_KEPT, WarmStart
+from tf_l2t.training.warm_start import MOST_KEPT, WarmStart, WarmStartStore
 
 _SEARCH, _TABLE = 0, 1
 # Of dev data that is trained on, to choose learning rates by.
@@ -54,6 +55,7 @@ class Comparison:
         taught_again: students beside these that a teacher trains more than once.
         replicas: the devices that students are spread over.
         engine: storage, truncate and jit_compile of `Teaching`.
+        warm_starts: keeps those of the students beyond this process.
 
     Raises:
         ValueError: if the names are not all different, or a row does not fit the task.
@@ -73,6 +75,7 @@ class Comparison:
         taught_again: int = 0,
         replicas: Replicas,
         engine: Mapping[str, Any],
+        warm_starts: WarmStartStore | None = None,
     ) -> None:
         names = [row.name for row in rows]
         if len(set(names)) < len(names):
@@ -88,6 +91,7 @@ class Comparison:
         # So that no student that comes again has to be taken through its warm start again.
         again = search_seeds + test_seeds + taught_again
         self._warm_starts_kept = max(MOST_KEPT, again)
+        self._warm_start_store = warm_starts
         self._replicas = replicas
         self._engine = dict(engine)
         self._teachers = {
@@ -369,7 +373,10 @@ class Comparison:
                 replicas=self._replicas,
                 jit_compile=self._engine.get("jit_compile", False),
             )
-            self._warm_starts[key] = WarmStart(teaching, self._warm_starts_kept)
+            seeds = self._seeds("search", self._search_seeds), self._seeds("test", self._test_seeds)
+            self._warm_starts[key] = WarmStart(
+                teaching, self._warm_starts_kept, self._warm_start_store, itertools.chain(*seeds)
+            )
         return self._warm_starts[key]
 
 

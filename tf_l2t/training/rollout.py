@@ -233,13 +233,18 @@ class Teaching:
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
         state = self._initial_state(0, *self.task.initial(seed=0))
-        context = self._context(Segment(0, 1), 0, state)
+        batch = self.batch_at(0, 0)
+        self._local_loss(state.weights, state.variables, theta, batch, *state.loss_state)
+
+    def batch_at(self, t: int, seed: int) -> TaughtBatch:
+        """Returns what the student of a seed is given at step t, were it as it is at first."""
+        state = self._initial_state(seed, *self.task.initial(seed))
+        context = self._context(Segment(t, 1), seed, state)
         if self.teacher is not None:
             context["observed"] = self.task.compiled_observe(
-                state.weights, state.variables, *self.task.own_split(0)
+                state.weights, state.variables, *self.task.own_split(seed)
             )
-        batch = self._batch(tf.constant(0), context)
-        self._local_loss(state.weights, state.variables, theta, batch, *state.loss_state)
+        return self._batch(tf.constant(t), context)
 
     def _begin(self, seeds: Sequence[int], on_steps: Callable[[int], None] | None) -> list[Warmed]:
         """Returns the students of some seeds before the first step with this loss."""

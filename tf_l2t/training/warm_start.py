@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import numpy as np
 import tensorflow as tf
 
+from tf_l2t.training.warm_start_name import warm_start_name
 from tf_l2t.types import StudentState
 
 if TYPE_CHECKING:
@@ -17,13 +20,39 @@ if TYPE_CHECKING:
 MOST_KEPT = 16
 """Students whose warm start is kept where nothing else is said."""
 
+_PAUSE = 0.5
+"""Seconds between two looks at whether another process is done."""
+
 
 class Warmed(NamedTuple):
     """A student after its warm start."""
 
     state: StudentState
     kept_seconds: float
-    """What its warm start took if it was made before, for another loss or trial; else 0."""
+    """What is to be added to the time of the call that returned it, so that its warm start counts
+    as if the call had made it: what it took if it was made before, for another loss or trial."""
+
+
+class Made(NamedTuple):
+    """A student as it is kept: slots are those of cross entropy, which nothing reads later."""
+
+    weights: list[np.ndarray]
+    variables: list[np.ndarray]
+    seconds: float
+    """What its warm start took."""
+
+
+class WarmStartStore(Protocol):
+    """Keeps warm starts for other processes, and for this command when it goes on."""
+
+    def claim(self, name: str) -> contextlib.AbstractContextManager[bool]:
+        """Returns a context that tells whether no other process makes this one, and keeps it so."""
+
+    def load(self, name: str) -> Made | None:
+        """Returns what was saved, None if that is not there."""
+
+    def save(self, name: str, made: Made) -> None:
+        """Keeps a student under a name."""
 
 
 class WarmStart:
@@ -37,13 +66,25 @@ class WarmStart:
         teaching: how students are trained in it; its budget is that of the warm start alone.
         most: students that are kept, in the memory of the host: those that were asked for most
             often, and of these the last ones.
+        store: keeps all of them beyond this process, and beside others; None for no such thing.
+        ahead: seeds of students that will be asked for, made while another process makes the one
+            that is wanted.
     """
 
-    def __init__(self, teaching: Teaching, most: int = MOST_KEPT) -> None:
+    def __init__(
+        self,
+        teaching: Teaching,
+        most: int = MOST_KEPT,
+        store: WarmStartStore | None = None,
+        ahead: Iterable[int] = (),
+    ) -> None:
         self.num_steps = teaching.budget.num_steps
         self._teaching = teaching
         self._most = most
-        self._kept: dict[int, Warmed] = {}
+        self._store = store
+        self._ahead = list(ahead)
+        self._names: dict[int, str] = {}
+        self._kept: dict[int, Made] = {}
         self._asked: collections.Counter[int] = collections.Counter()
 
     def __call__(
@@ -55,31 +96,100 @@ class WarmStart:
             seeds: one a student, at most `replicas.students_at_once`.
             on_steps: called with numbers of student steps, kept ones among them.
         """
+        start = time.perf_counter()
         self._asked.update(seeds)
-        missing = [seed for seed in seeds if seed not in self._kept]
-        found = {seed: self._kept[seed] for seed in seeds if seed in self._kept}
-        found = {seed: _on_device(student) for seed, student in found.items()}
-        if on_steps and found:
-            on_steps(len(found) * self.num_steps)
-        if missing:
-            start = time.perf_counter()
-            lessons = self._teaching.roll_out_each([], missing, on_steps=on_steps)
-            # Waits for an accelerator to finish.
-            lessons[-1].rollout.state.weights[-1].numpy()
-            seconds = time.perf_counter() - start
-            for seed, lesson in zip(missing, lessons, strict=True):
-                state = lesson.rollout.state
-                found[seed] = Warmed(state, 0.0)
-                # The slots are those of cross entropy, which nothing after it reads.
-                arrays = [
-                    [each.numpy() for each in part] for part in (state.weights, state.variables)
-                ]
-                self._kept[seed] = Warmed(StudentState(arrays[0], (), arrays[1]), seconds)
+        kept = {seed: self._kept[seed] for seed in seeds if seed in self._kept}
+        if on_steps and kept:
+            on_steps(len(kept) * self.num_steps)
+        missing = [seed for seed in seeds if seed not in kept]
+        if not self._store:
+            made = self._make(missing, on_steps)
+            seconds = dict.fromkeys(made, 0.0)
+        else:
+            made = self._made_by_any(self._store, missing, on_steps)
+            elapsed = time.perf_counter() - start
+            seconds = {seed: each.seconds - elapsed for seed, each in made.items()}
         while len(self._kept) > self._most:
             # The first of those that were asked for least.
             del self._kept[min(self._kept, key=self._asked.__getitem__)]
-        return [found[seed] for seed in seeds]
+        seconds |= {seed: each.seconds for seed, each in kept.items()}
+        kept |= made
+        return [Warmed(_on_device(kept[seed]), seconds[seed]) for seed in seeds]
+
+    def _make(
+        self, seeds: Sequence[int], on_steps: Callable[[int], None] | None = None
+    ) -> dict[int, Made]:
+        """Trains students side by side."""
+        if not seeds:
+            return {}
+        start = time.perf_counter()
+        lessons = self._teaching.roll_out_each([], seeds, on_steps=on_steps)
+        # Waits for an accelerator to finish.
+        lessons[-1].rollout.state.weights[-1].numpy()
+        seconds = time.perf_counter() - start
+        for seed, lesson in zip(seeds, lessons, strict=True):
+            state = lesson.rollout.state
+            weights, variables = (
+                [each.numpy() for each in part] for part in (state.weights, state.variables)
+            )
+            self._kept[seed] = Made(weights, variables, seconds)
+        return {seed: self._kept[seed] for seed in seeds}
+
+    def _made_by_any(
+        self,
+        store: WarmStartStore,
+        seeds: Sequence[int],
+        on_steps: Callable[[int], None] | None,
+    ) -> dict[int, Made]:
+        """Returns students that this process trains, or another one has or does."""
+        found: dict[int, Made] = {}
+        while missing := [seed for seed in seeds if seed not in found]:
+            found |= (new := self._step(store, missing, on_steps))
+            if not new and not self._step(store, self._ahead, most=1):
+                time.sleep(_PAUSE)
+        return found
+
+    def _step(
+        self,
+        store: WarmStartStore,
+        seeds: Sequence[int],
+        on_steps: Callable[[int], None] | None = None,
+        most: int | None = None,
+    ) -> dict[int, Made]:
+        """Returns those that are there now, and makes and saves those that nobody else makes.
+
+        Args:
+            store: where they are.
+            seeds: of students.
+            on_steps: called with numbers of student steps.
+            most: how many to make, of those that are not there; these alone are returned then.
+        """
+        with contextlib.ExitStack() as claims:
+            there: dict[int, Made] = {}
+            ours: list[int] = []
+            for seed in seeds:
+                if most is not None and (seed in self._kept or len(ours) == most):
+                    continue
+                claimed = claims.enter_context(store.claim(self._name(seed)))
+                # After the claim: whoever had it may have saved it and left.
+                if (made := store.load(self._name(seed))) is not None:
+                    self._kept[seed] = made
+                    if most is None:
+                        there[seed] = made
+                elif claimed:
+                    ours.append(seed)
+            if there and on_steps:
+                on_steps(len(there) * self.num_steps)
+            for seed, made in self._make(ours, on_steps).items():
+                store.save(self._name(seed), made)
+                there[seed] = made
+            return there
+
+    def _name(self, seed: int) -> str:
+        if seed not in self._names:
+            self._names[seed] = warm_start_name(self._teaching, seed)
+        return self._names[seed]
 
 
-def _on_device(student: Warmed) -> Warmed:
-    return student._replace(state=tf.nest.map_structure(tf.constant, student.state))
+def _on_device(made: Made) -> StudentState:
+    return tf.nest.map_structure(tf.constant, StudentState(made.weights, (), made.variables))
