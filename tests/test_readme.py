@@ -81,9 +81,11 @@ GIVEN_BY_CODE = {
     "input_shape",
     "num_classes",
     "coefficient_shapes",
+    "distribution",
     "num_features",
     "source_size",
     "target_size",
+    "warm_starts",
 }
 
 

@@ -259,6 +259,7 @@ def test_a_finished_run_is_not_run_again(tiny_gin, tmp_path, train_command) -> N
         (["--gin_file=TINY", "--gin_bindings=Classification.dev_size = 60000"], "dev_size"),
         (["--gin_file=TINY", "--gin_bindings=Experiment.storage = 'cloud'"], "storage"),
         (["--gin_file=TINY", "--gin_bindings=Experiment.learning_rates = ()"], "learning_rates"),
+        (["--gin_file=TINY", "--gin_bindings=Experiment.warm_starts = 'dir'"], "warm_starts"),
         (["--gin_file=TINY", "--gin_bindings=Experiment.loss = @CrossEntropy()"], "coefficient"),
         (["--gin_file=TINY", "extra"], "extra"),
         (["--gin_file=TINY", "--gin_bindings=NUM_STEPS = 8e1"], "num_steps must be a whole number"),

@@ -48,7 +48,7 @@ register_gin_names()
 TAUGHT = "taught"
 
 
-@gin.configurable(module="tf_l2t")
+@gin.configurable(module="tf_l2t", denylist=["distribution", "warm_starts"])
 class Experiment:
     """Trains a teacher, and compares the students it teaches with students on fixed losses.
 

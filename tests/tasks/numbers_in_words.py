@@ -16,6 +16,7 @@ class BagTranslator(Translator):
 
     def __init__(self, source_size: int, target_size: int, dropout: float = 0.3) -> None:
         super().__init__(name="bag")
+        self.settings = source_size, target_size, dropout
         self.source = keras.layers.Embedding(source_size, 6, embeddings_initializer="normal")
         self.target = keras.layers.Embedding(target_size, 6, embeddings_initializer="normal")
         self.dropout = keras.layers.Dropout(dropout)
@@ -23,6 +24,9 @@ class BagTranslator(Translator):
         for layer, shape in ((self.source, None), (self.target, None), (self.logits, (None, 6))):
             layer.build(shape)
         self.built = True
+
+    def get_config(self) -> dict:
+        return dict(zip(("source_size", "target_size", "dropout"), self.settings, strict=True))
 
     def encode(self, source, training=False):
         ids, lengths = source

@@ -21,7 +21,12 @@ from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses import CrossEntropy, DynamicDiagonal, MinimumRisk, PerToken
-from tf_l2t.measures import ExpectedAccuracy, NegativeCrossEntropy, TranslationLogLikelihood
+from tf_l2t.measures import (
+    ExpectedAccuracy,
+    NegativeCrossEntropy,
+    TranslationLogLikelihood,
+    corpus_bleu,
+)
 from tf_l2t.runtime.export import export_student
 from tf_l2t.teachers import attention_teacher
 from tf_l2t.training.budget import Budget
@@ -318,6 +323,29 @@ def test_a_student_of_tokenised_text_translates_raw_text(make_translation, tmp_p
     (tmp_path / "student" / "text.json").write_text("{}")
     with pytest.raises(ValueError, match=r"text\.json, .* export it again"):
         translate.load(tmp_path / "student")
+
+
+def test_bleu_of_tokenised_text_stands_beside_that_of_what_people_wrote(make_translation) -> None:
+    sides = ("Geht's gut, Hans?", "Ja, Eva!"), ("It's fine, Hans; isn't it?", "Yes, Eva, it is!")
+    pairs = Pairs(*sides)
+    text = moses(ParallelText(pairs, pairs, {"a": pairs, "b": pairs}, "de", "en", "x"))
+    corpus = make_translation(
+        text=text,
+        vocabularies=functools.partial(word_vocabularies, min_count=1),
+        tokenize="none",
+        lowercase=True,
+    )._corpus
+    right = [*text.dev.target, text.dev.target[0], "yes , hans , it is !"]
+    found = corpus.bleu("test", right)
+    assert found["bleu"] == found["detokenized_bleu"] == pytest.approx(1)
+    (one, other), raw = right[2:], ["it's fine, hans; isn't it?", "yes, hans, it is!"]
+    assert (
+        found["bleu_b"] == corpus_bleu([one, other], text.dev.target, tokenize="none").score / 100
+    )
+    expected = corpus_bleu(raw, sides[1], lowercase=True)
+    assert found["detokenized_bleu_b"] == expected.score / 100 < 1
+    assert corpus.signatures["detokenized_bleu"] == expected.signature
+    assert list(corpus.bleu("dev", right[:2])) == ["bleu", "detokenized_bleu"]
 
 
 def test_lines_are_read_as_utf8() -> None:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import pathlib
+import subprocess
 import sys
 
 import gin
@@ -66,6 +67,21 @@ ActorCritic.num_candidates = 2
 ActorCritic.critic_steps = 2
 ActorCritic.critic_embedding = 3
 ActorCritic.critic_units = 3
+"""
+WARM = """
+NUM_STEPS = 20
+Budget.warm_start_steps = 10
+Experiment.rows = [@cross_entropy/Row()]
+"""
+COMPARE_WITH_BAGS = f"""
+import sys
+sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
+import gin
+from numbers_in_words import BagTranslator
+gin.external_configurable(BagTranslator, name="bag_translator", module="tests_translation")
+from tf_l2t import compare
+from tf_l2t.entry import start
+start(compare.main)
 """
 
 
@@ -159,6 +175,47 @@ def test_from_text_to_text(command, train_command, text_gin, tmp_path, monkeypat
     assert {path.name for path in students.iterdir()} == {"student-0", "student-1"}
     (found,) = translate.load(students / "student-0")(["eins zwei"])
     assert set(found.split()) <= {"one", "two", "three", "<unk>"}
+
+
+def test_commands_share_warm_starts(command, text_gin, tmp_path) -> None:
+    file, warm = tmp_path / "numbers.gin", tmp_path / "warm"
+    file.write_text(RUN + text_gin + WARM)
+    kept = [f"--warm_starts={warm}"]
+
+    def rows(name: str, *more: str) -> dict:
+        run = tmp_path / name
+        done = command(compare, f"--gin_file={file}", f"--run_dir={run}", *more)
+        assert done.returncode == 0, done.stderr
+        return json.loads((run / "results.json").read_text())["rows"]["cross entropy"]["students"]
+
+    losses = lambda students: [student["training_loss"] for student in students.values()]
+    alone, first = rows("alone"), rows("first", *kept)
+    made = {path.name: path.stat().st_mtime_ns for path in warm.glob("*.npz")}
+    # Of one student of the search and two of the table.
+    assert len(made) == 3
+    # A process of its own, whose numbers lie elsewhere in memory.
+    arguments = [f"--gin_file={file}", f"--run_dir={tmp_path / 'second'}", *kept]
+    second = subprocess.run(
+        [sys.executable, "-c", COMPARE_WITH_BAGS, *arguments], capture_output=True, text=True
+    )
+    assert second.returncode == 0, second.stderr
+    found = json.loads((tmp_path / "second" / "results.json").read_text())["rows"]
+    assert losses(found["cross entropy"]["students"]) == losses(first) == losses(alone)
+    assert {path.name: path.stat().st_mtime_ns for path in warm.glob("*.npz")} == made
+
+
+def test_a_damaged_warm_start_ends_the_command(command, text_gin, tmp_path) -> None:
+    file, warm = tmp_path / "numbers.gin", tmp_path / "warm"
+    file.write_text(RUN + text_gin + WARM)
+    arguments = [f"--gin_file={file}", f"--run_dir={tmp_path / 'run'}", f"--warm_starts={warm}"]
+    arguments.append("--gin_bindings=Experiment.test_seeds = 1")
+    assert command(compare, *arguments).returncode == 0
+    for path in warm.glob("*.npz"):
+        path.write_bytes(path.read_bytes()[:100])
+    done = command(compare, *arguments, "--overwrite")
+    assert done.returncode == 1
+    assert "is damaged" in done.stderr
+    assert "remove it" in done.stderr
 
 
 def test_a_critic_is_compared(command, text_gin, tmp_path) -> None:

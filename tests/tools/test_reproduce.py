@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 import tensorflow as tf
@@ -157,6 +158,29 @@ def test_a_second_interruption_leaves_no_run_behind(monkeypatch) -> None:
             with pytest.raises(KeyboardInterrupt):
                 reproduce._end(runs)
         assert [run.wait(10) for run in runs] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.parametrize(("table", "run"), [("3", "lstm1-cross_entropy"), ("1", "mlp-fixed")])
+def test_runs_of_translations_share_their_warm_starts(table, run, monkeypatch, tmp_path) -> None:
+    commands = []
+
+    class Failed:
+        returncode = 1
+
+        def __init__(self, command: list[str], **settings) -> None:
+            commands.append(command)
+
+        def poll(self) -> int:
+            return self.returncode
+
+    monkeypatch.setattr(reproduce, "subprocess", types.SimpleNamespace(Popen=Failed, STDOUT=0))
+    monkeypatch.setattr(reproduce, "_commit", lambda: None)
+    given = [f"--runs={tmp_path}", f"--results={tmp_path / 'results'}", f"--only={run}"]
+    assert reproduce.main([f"--table={table}", *given]) == 1
+    (command,) = commands
+    assert f"--run_dir={tmp_path / table / run}" in command
+    shared = f"--warm_starts={tmp_path / table / 'warm_starts'}"
+    assert (shared in command) == (table == "3")
 
 
 def test_a_part_of_a_table_may_be_all_that_is_asked_for(monkeypatch, tmp_path, capsys) -> None:

@@ -103,6 +103,24 @@ def with_dropout(input_shape: tuple[int, ...], num_classes: int) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(num_classes, name=last.name)(flat))
 
 
+class Untold(keras.Model):
+    """Does not tell its configuration."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.last = keras.layers.Dense(num_classes)
+
+    def call(self, inputs, training=False):
+        return self.last(keras.ops.reshape(inputs, (-1, 16)))
+
+
+def test_a_student_without_a_configuration_is_refused_before_any_work(task, files) -> None:
+    teaching = warming(classification(task, student=lambda shape, classes: Untold(classes)))
+    with pytest.raises(ValueError, match=r"'untold', which does not tell .* get_config"):
+        WarmStart(teaching, store=files, ahead=[1])
+    WarmStart(teaching, ahead=[1])
+
+
 def test_while_another_process_makes_one_a_later_one_is_made(task, files) -> None:
     teaching = warming(task)
     warm = WarmStart(teaching, store=files, ahead=[1, 2, 3])

@@ -95,4 +95,5 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
         test={name: tokenized(pairs) for name, pairs in text.test.items()},
         tokenized=True,
         lowercase=lowercase,
+        raw_targets={name: pairs.target for name, pairs in [("dev", text.dev), *text.test.items()]},
     )

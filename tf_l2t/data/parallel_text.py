@@ -63,6 +63,8 @@ class ParallelText:
     """Whether `moses` took words and marks apart."""
     lowercase: bool = False
     """Whether it wrote all in lower case."""
+    raw_targets: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """Where it did, the targets as people wrote them, of "dev" and of each test set by its name."""
 
     def __post_init__(self) -> None:
         if not self.test:

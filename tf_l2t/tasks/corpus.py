@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tf_l2t.checks import one_of
-from tf_l2t.data import EncodedPairs, Pairs, ParallelText, TextEncoder, encode_pairs
+from tf_l2t.data import (
+    EncodedPairs,
+    Pairs,
+    ParallelText,
+    TextEncoder,
+    encode_pairs,
+    moses_detokenized,
+)
 from tf_l2t.data.permutations import permutation
-from tf_l2t.measures import TOKENIZERS
+from tf_l2t.measures import TOKENIZERS, corpus_bleu
 
 
 class Corpus:
@@ -23,6 +31,7 @@ class Corpus:
             out. Dev and test data are whole.
         max_length_ratio: how many times as long as the other a sentence of a training pair may be;
             None bounds none.
+        tokenize, lowercase: how sacreBLEU reads the text.
 
     Attributes:
         splits: the pairs of each split.
@@ -38,8 +47,14 @@ class Corpus:
         target_encoder: TextEncoder,
         max_length: int,
         max_length_ratio: float | None = None,
+        *,
+        tokenize: str = "13a",
+        lowercase: bool = False,
     ) -> None:
         self.text = text
+        self._bleu = functools.partial(corpus_bleu, tokenize=tokenize, lowercase=lowercase)
+        # Students of lower case cannot be asked for more.
+        self._detokenized_bleu = functools.partial(corpus_bleu, lowercase=text.lowercase)
         train, _ = encode_pairs(
             text.train, source_encoder, target_encoder, max_length, max_length_ratio
         )
@@ -70,6 +85,35 @@ class Corpus:
     def num_examples(self, split: str) -> int:
         """Returns the number of pairs of a split."""
         return len(self.lengths[split])
+
+    def bleu(self, split: str, translations: Sequence[str]) -> dict[str, float]:
+        """Returns BLEU of the translations of a split, each in [0, 1].
+
+        Returns:
+            "bleu" of the first set, "bleu_NAME" of the others; of text that was tokenised also
+            "detokenized_bleu" and "detokenized_bleu_NAME", of the translations put together again
+            against what people wrote.
+        """
+        found: dict[str, float] = {}
+        start = 0
+        for name, pairs in self.sets(split).items():
+            part = translations[start : start + len(pairs.target)]
+            which = "" if start == 0 else f"_{name}"
+            found[f"bleu{which}"] = self._bleu(part, pairs.target).score / 100
+            if name in self.text.raw_targets:
+                whole = moses_detokenized(part, self.text.target_language)
+                score = self._detokenized_bleu(whole, self.text.raw_targets[name]).score
+                found[f"detokenized_bleu{which}"] = score / 100
+            start += len(part)
+        return found
+
+    @property
+    def signatures(self) -> dict[str, str]:
+        """What sacreBLEU says of how each BLEU was computed."""
+        ways = {"bleu": self._bleu}
+        if self.text.raw_targets:
+            ways["detokenized_bleu"] = self._detokenized_bleu
+        return {name: bleu(["a"], ["a"]).signature for name, bleu in ways.items()}
 
 
 def _chained(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from tf_l2t.decoding import TextTranslator, Writer, longest
 from tf_l2t.differentiation.segments import Segment
 from tf_l2t.losses import CrossEntropy, PerToken
 from tf_l2t.losses.base import Loss
-from tf_l2t.measures import TranslationLogLikelihood, corpus_bleu, sentence_bleu
+from tf_l2t.measures import TranslationLogLikelihood, sentence_bleu
 from tf_l2t.measures.base import Measure
 from tf_l2t.score import BLEU
 from tf_l2t.students import TranslationStudent
@@ -77,7 +77,8 @@ class Translation(Task):
         beam_size, length_penalty: of the beam search that test scores are reported of; dev scores
             are those of greedy translations.
         tokenize, lowercase: how sacreBLEU reads text; "none" and True for the conditions of the
-            paper, on text that is tokenised and in lower case already.
+            paper, on text that is tokenised and in lower case already. Of such text BLEU of the
+            translations put together again, against what people wrote, is noted as well.
 
     Raises:
         ValueError: for a size that makes no sense, a text that leaves no data, or a target
@@ -138,9 +139,15 @@ class Translation(Task):
         self._num_candidates = 0
         self._chunk_size = chunk_size
         self._beam = beam_size, length_penalty
-        self._bleu = functools.partial(corpus_bleu, tokenize=tokenize, lowercase=lowercase)
         self._longest = longest_factor, longest_extra
-        self._corpus = corpus = Corpus(text, source, target, max_length, max_length_ratio)
+        self._corpus = corpus = Corpus(
+            text,
+            *self._encoders,
+            max_length,
+            max_length_ratio,
+            tokenize=tokenize,
+            lowercase=lowercase,
+        )
         self._splits = corpus.splits
         self._longest_candidate = int(longest(corpus.lengths["train"][:, 0].max(), *self._longest))
         # By length, so that there is little padding in the chunks.
@@ -253,14 +260,8 @@ class Translation(Task):
         """
         one_of("Translation", "split", split, ("dev", "test"))
         translations, cross_entropy = self._translated(state, split)
-        scores = {"cross_entropy": cross_entropy}
-        start = 0
-        for name, pairs in self._corpus.sets(split).items():
-            stop = start + len(pairs.target)
-            found = self._bleu(translations[start:stop], pairs.target).score / 100
-            scores["bleu" if start == 0 else f"bleu_{name}"] = tf.constant(found)
-            start = stop
-        return scores
+        bleu = self._corpus.bleu(split, translations)
+        return {"cross_entropy": cross_entropy, **{k: tf.constant(v) for k, v in bleu.items()}}
 
     @functools.cached_property
     def compiled_scores(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
@@ -307,7 +308,7 @@ class Translation(Task):
             "measure": type(self.measure).__name__,
             "beam_size": self._beam[0],
             "length_penalty": self._beam[1],
-            "bleu": self._bleu(["a"], ["a"]).signature,
+            **self._corpus.signatures,
         }
 
     def _writer(self, state: StudentState) -> Writer:

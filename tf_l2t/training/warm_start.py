@@ -69,6 +69,9 @@ class WarmStart:
         store: keeps all of them beyond this process, and beside others; None for no such thing.
         ahead: seeds of students that will be asked for, made while another process makes the one
             that is wanted.
+
+    Raises:
+        ValueError: if a store is given and the student cannot be kept in it.
     """
 
     def __init__(
@@ -86,6 +89,10 @@ class WarmStart:
         self._names: dict[int, str] = {}
         self._kept: dict[int, Made] = {}
         self._asked: collections.Counter[int] = collections.Counter()
+        if store:
+            # A student that has no name is refused before any work.
+            for seed in self._ahead[:1]:
+                self._name(seed)
 
     def __call__(
         self, seeds: Sequence[int], on_steps: Callable[[int], None] | None = None

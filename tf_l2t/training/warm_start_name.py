@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 _LOOKED_AT = 8
 """Steps of a student whose batch and learning rate enter the digest."""
 
+_NUMBERS = 64
+"""Numbers of each of its first weights whose signs do."""
+
 
 def warm_start_name(teaching: Teaching, seed: int) -> str:
     """Returns a digest of data, student, its first weights, batches, update rule and versions.
 
-    Two students of one name go through the same steps, up to the rounding of the devices that
+    Two students of one name go through the same steps, up to the rounding of the machines that
     take them.
 
     Args:
@@ -42,15 +45,19 @@ def warm_start_name(teaching: Teaching, seed: int) -> str:
         "steps": num_steps,
         "seed": seed,
     }
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
-    # Where the first weights are the same to the last bit, whatever device trains them.
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     with tf.device("CPU:0"):
         weights, variables = task.initial(seed)
         batches = [teaching.batch_at(int(t), seed) for t in steps]
-    for array in tf.nest.flatten([weights, variables, batches], expand_composites=True):
-        array = np.ascontiguousarray(array)
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+    for first in tf.nest.flatten([weights, variables]):
+        # Machines differ in the last bits of an orthogonal matrix.
+        signs = np.sign(np.ravel(first)[:_NUMBERS])
+        digest.update(f"{first.dtype} {first.shape} {signs.astype(int)}".encode())
+    for part in tf.nest.flatten(batches, expand_composites=True):
+        # Batches without candidates have None in their place.
+        array = np.array([]) if part is None else np.ascontiguousarray(part)
+        assert not array.dtype.hasobject
+        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
 
 
