@@ -132,13 +132,18 @@ def _cores() -> list[int]:
 
 
 def _made_by(run: Run) -> dict[str, str]:
-    """Returns the command of a run, and a digest of its gin file with all that this includes."""
+    """Returns the command of a run, and a digest of its gin file with all that this includes.
+
+    Lines of comments do not enter it, so that these can be mended without a run.
+    """
     command = ["python", "-m", f"tf_l2t.{run.program}", *run.command(pathlib.Path("results"))]
     names, texts = [run.gin_file], {}
     while names:
         name = names.pop()
         if name not in texts:
-            texts[name] = (ROOT / name).read_text()
+            lines = (ROOT / name).read_text().splitlines()
+            said = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            texts[name] = "\n".join(said)
             names += re.findall(r'^include "(.*)"', texts[name], re.MULTILINE)
     digest = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
     return {"command": shlex.join(command), "gin_sha256": digest.hexdigest()}

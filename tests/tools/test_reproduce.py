@@ -82,10 +82,11 @@ def test_a_table_is_made_and_goes_on(make, tiny_gin, tmp_path, capsys, monkeypat
     # Nor taken for the run of another command, or of other gin files.
     assert make("--report", bindings=("NUM_STEPS = 13",))[0] == 1
     text = tiny_gin.read_text()
-    tiny_gin.write_text(text + "# Another one.\n")
+    tiny_gin.write_text(text + "Experiment.seed = 1\n")
     assert make("--report")[0] == 1
     assert make("--keep", "--report")[0] == 1
-    tiny_gin.write_text(text)
+    # A comment changes nothing.
+    tiny_gin.write_text("# Of another time.\n\n" + text + "  # Another one.\n")
     assert make("--report")[0] == 0
     # Without the directory of the run, the numbers may stand for it.
     (tmp_path / "runs" / "noisy").rename(tmp_path / "elsewhere")
@@ -128,7 +129,7 @@ def test_a_run_is_marked_with_the_files_that_it_began_with(make, tiny_gin, monke
     def start_and_edit(*arguments):
         process = start(*arguments)
         assert process.wait() == 0
-        tiny_gin.write_text(tiny_gin.read_text() + "# Edited meanwhile.\n")
+        tiny_gin.write_text(tiny_gin.read_text() + "Experiment.seed = 1\n")
         return process
 
     monkeypatch.setattr(reproduce, "_start", start_and_edit)
