@@ -154,6 +154,12 @@ def test_a_claim_is_of_one_process_and_ends(files) -> None:
         assert later
 
 
+def test_a_file_is_no_place_for_them(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"--warm_starts must be a directory, got the file .*file"):
+        WarmStartFiles(tmp_path / "file")
+
+
 def test_a_damaged_file_is_named(files) -> None:
     made = Made([np.ones([2, 3], np.float32), np.zeros([3], np.float32)], [np.int64(4)], 2.0)
     files.save("one", made)

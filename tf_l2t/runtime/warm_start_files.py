@@ -24,10 +24,15 @@ class WarmStartFiles:
 
     Args:
         directory: made when the first is; it may be that of other runs.
+
+    Raises:
+        ValueError: if it is a file.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self._directory = pathlib.Path(directory)
+        if self._directory.exists() and not self._directory.is_dir():
+            raise ValueError(f"--warm_starts must be a directory, got the file {directory}.")
 
     @contextlib.contextmanager
     def claim(self, name: str) -> Iterator[bool]:

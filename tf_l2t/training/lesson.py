@@ -35,4 +35,4 @@ class Lesson(NamedTuple):
     seed: int
     """Of the student."""
     kept_seconds: float
-    """What its warm start took if it was made before, for another loss or trial; else 0."""
+    """What a warm start that was made before adds to its time, as `Warmed` has it."""
