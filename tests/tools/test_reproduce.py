@@ -336,6 +336,19 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
     assert "minus" not in table.markdown(part)
 
 
+def test_a_row_that_a_run_needs_does_not_take_the_place_of_the_tables() -> None:
+    name, large = "cross entropy", "forward correction (estimated, large entries)"
+    results = {
+        "noise0-dev100": {"rows": {name: row([0.01, 0.02], 0.01)}},
+        "noise0-dev100-sparse": {"rows": {name: row([0.03, 0.04], 0.01), large: row([0.02], 0.01)}},
+    }
+    (rows,) = tables.TABLES["noisy"].settings(results).values()
+    assert rows == {
+        name: results["noise0-dev100"]["rows"][name],
+        large: results["noise0-dev100-sparse"]["rows"][large],
+    }
+
+
 def test_table_2_has_the_losses_of_each_data_set() -> None:
     fixed = {"cross entropy": row([0.40, 0.42, 0.41], 0.40)}
     results = {
