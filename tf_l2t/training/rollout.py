@@ -232,13 +232,16 @@ class Teaching:
 
     def check(self, theta: list[tf.Tensor]) -> None:
         """Runs the loss on one batch, so that parts that do not fit fail before any work."""
-        state = self._initial_state(0, *self.task.initial(seed=0))
-        batch = self.batch_at(0, 0)
+        state = self.first_state(0)
+        batch = self.batch_at(0, 0, state)
         self._local_loss(state.weights, state.variables, theta, batch, *state.loss_state)
 
-    def batch_at(self, t: int, seed: int) -> TaughtBatch:
-        """Returns what the student of a seed is given at step t, were it as it is at first."""
-        state = self._initial_state(seed, *self.task.initial(seed))
+    def first_state(self, seed: int) -> StudentState:
+        """Returns the student of a seed before its first step, be that one of a warm start."""
+        return self._initial_state(seed, *self.task.initial(seed))
+
+    def batch_at(self, t: int, seed: int, state: StudentState) -> TaughtBatch:
+        """Returns what the student of a seed is given at step t, were it then in this state."""
         context = self._context(Segment(t, 1), seed, state)
         if self.teacher is not None:
             context["observed"] = self.task.compiled_observe(
@@ -249,9 +252,7 @@ class Teaching:
     def _begin(self, seeds: Sequence[int], on_steps: Callable[[int], None] | None) -> list[Warmed]:
         """Returns the students of some seeds before the first step with this loss."""
         if self._warm_start is None:
-            return [
-                Warmed(self._initial_state(seed, *self.task.initial(seed)), 0.0) for seed in seeds
-            ]
+            return [Warmed(self.first_state(seed), 0.0) for seed in seeds]
         warmed = self._warm_start(seeds, on_steps)
         return [
             student._replace(

@@ -34,7 +34,7 @@ class Warmed(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A student as it is kept: slots are those of cross entropy, which nothing reads later."""
+    """A student as it is kept, without slots: those of cross entropy are not read after it."""
 
     weights: list[np.ndarray]
     variables: list[np.ndarray]
@@ -152,7 +152,9 @@ class WarmStart:
         found: dict[int, Made] = {}
         while missing := [seed for seed in seeds if seed not in found]:
             found |= (new := self._step(store, missing, on_steps))
-            if not new and not self._step(store, self._ahead, most=1):
+            later = (seed for seed in self._ahead if seed not in self._kept)
+            # The first of these that is there or can be made, and then another look.
+            if not new and not any(self._step(store, [seed]) for seed in later):
                 time.sleep(_PAUSE)
         return found
 
@@ -161,36 +163,25 @@ class WarmStart:
         store: WarmStartStore,
         seeds: Sequence[int],
         on_steps: Callable[[int], None] | None = None,
-        most: int | None = None,
     ) -> dict[int, Made]:
-        """Returns those that are there now, and makes and saves those that nobody else makes.
-
-        Args:
-            store: where they are.
-            seeds: of students.
-            on_steps: called with numbers of student steps.
-            most: how many to make, of those that are not there; these alone are returned then.
-        """
+        """Returns those that are there now, and those that nobody else makes, made and saved."""
         with contextlib.ExitStack() as claims:
             there: dict[int, Made] = {}
             ours: list[int] = []
             for seed in seeds:
-                if most is not None and (seed in self._kept or len(ours) == most):
-                    continue
                 claimed = claims.enter_context(store.claim(self._name(seed)))
                 # After the claim: whoever had it may have saved it and left.
                 if (made := store.load(self._name(seed))) is not None:
-                    self._kept[seed] = made
-                    if most is None:
-                        there[seed] = made
+                    there[seed] = made
                 elif claimed:
                     ours.append(seed)
+            self._kept |= there
             if there and on_steps:
                 on_steps(len(there) * self.num_steps)
-            for seed, made in self._make(ours, on_steps).items():
+            made_now = self._make(ours, on_steps)
+            for seed, made in made_now.items():
                 store.save(self._name(seed), made)
-                there[seed] = made
-            return there
+            return there | made_now
 
     def _name(self, seed: int) -> str:
         if seed not in self._names:

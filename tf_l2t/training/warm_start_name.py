@@ -47,9 +47,9 @@ def warm_start_name(teaching: Teaching, seed: int) -> str:
     }
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     with tf.device("CPU:0"):
-        weights, variables = task.initial(seed)
-        batches = [teaching.batch_at(int(t), seed) for t in steps]
-    for first in tf.nest.flatten([weights, variables]):
+        state = teaching.first_state(seed)
+        batches = [teaching.batch_at(int(t), seed, state) for t in steps]
+    for first in [*state.weights, *state.variables]:
         # Machines differ in the last bits of an orthogonal matrix.
         signs = np.sign(np.ravel(first)[:_NUMBERS])
         digest.update(f"{first.dtype} {first.shape} {signs.astype(int)}".encode())
