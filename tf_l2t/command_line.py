@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import re
-import signal
 import sys
 import tempfile
 import tokenize
@@ -22,7 +21,7 @@ from tf_l2t.runtime.cluster import DisagreementError, SetupError
 from tf_l2t.runtime.run_directory import RunDirectory, RunDirectoryError
 from tf_l2t.runtime.strategy import Distribution
 from tf_l2t.runtime.warm_start_files import WarmStartFiles
-from tf_l2t.training.progress import interruption
+from tf_l2t.training.interruption import handle_signals
 
 _GIN_FILE = flags.DEFINE_multi_string(
     "gin_file", [], "A configuration, such as gin/lenet_mnist.gin; repeatable, the last wins."
@@ -105,9 +104,7 @@ def main(
         0 if all was done; 1 if it ended before, with the reason; 2 for bad input, before any work
         or change; 130 after an interruption.
     """
-    interruption.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    handle_signals()
     logging.set_verbosity(logging.WARNING)
     try:
         return _main(program, prepare, argv, suffix)
@@ -128,11 +125,6 @@ def _warm_starts(distribution: Distribution) -> WarmStartFiles | None:
             "processes would wait for each other; leave it out."
         )
     return WarmStartFiles(_WARM_STARTS.value)
-
-
-def _interrupt(number: int, frame: object) -> None:
-    interruption.set()
-    raise KeyboardInterrupt
 
 
 def _goes_on() -> str:

@@ -20,6 +20,7 @@ from tf_l2t.data import moses_detokenized, moses_tokenized
 from tf_l2t.data.parallel_text import TextForm
 from tf_l2t.entry import start
 from tf_l2t.runtime.export import TEXT_FORM
+from tf_l2t.training.interruption import handle_signals
 
 _STUDENT = flags.DEFINE_string(
     "student", None, "The directory of an exported student, such as runs/NAME/students/student-0."
@@ -141,6 +142,7 @@ def decoded(lines: BinaryIO) -> Iterator[str]:
 
 def main(argv: list[str]) -> int:
     """Translates standard input to standard output and returns the exit code."""
+    handle_signals()
     try:
         if len(argv) > 1:
             raise ValueError(f"unexpected arguments {argv[1:]}; see --help.")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 from types import TracebackType
 
 import tqdm
 
 from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.workers import Workers
-
-interruption = threading.Event()
-"""Set by a signal to stop. The KeyboardInterrupt that comes with it can be lost, where C code that
-Python code is called from clears all errors; then the next step counted raises it again."""
+from tf_l2t.training import interruption
 
 
 class Progress:
@@ -57,7 +53,7 @@ class Progress:
 
     def steps(self, count: int) -> None:
         """Counts student steps that were done."""
-        if interruption.is_set():
+        if interruption.requested.is_set():
             raise KeyboardInterrupt
         self._bar.update(min(self._factor * count, self._bar.total - self._bar.n))
 
