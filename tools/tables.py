@@ -205,11 +205,10 @@ def _table3_runs() -> Iterable[Run]:
     # Candidates are drawn from the student as it was at the start of a segment; those of a policy
     # should be its own.
     often = ("Budget.observe_every = 20",)
-    # Its teacher learns in small batches, and takes half of the steps: an eighth of the work.
+    # Its teacher learns in small batches, which is a quarter of the work.
     smaller = (
         "Experiment.teacher_task = @teaching/Translation()",
         "teaching/Translation.batch_size = 32",
-        "TeacherSchedule.num_steps = 10",
     )
     for student, title, taught in (
         ("lstm1", "LSTM-1", ()),
