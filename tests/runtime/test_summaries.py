@@ -74,7 +74,8 @@ def test_what_is_written_can_be_read_back(tmp_path, events_of) -> None:
 def test_a_teacher_step_is_shown_with_everything_that_was_measured(tmp_path, events_of) -> None:
     summaries = Summaries(tmp_path, "abc", Watch(heat_map_every=2))
     teach(summaries, range(3))
-    summaries.teacher_step(record(3, taken=False, norm=None, refused=("why",)), {})
+    refused = record(3, taken=False, norm=None, refused=("why",))
+    summaries.teacher_step(refused, {"end": told(3)}, last=True)
     summaries.teacher_end(4, 0.9)
     summaries.close()
     runs = events_of(tmp_path)
@@ -96,6 +97,7 @@ def test_a_teacher_step_is_shown_with_everything_that_was_measured(tmp_path, eve
         assert {"phi/heat_map", "phi/raw", "phi/histogram_of_off_diagonal"} <= tags
         assert ("phi/heat_map", 1) not in runs[f"teacher/{moment}_of_student"]
         assert {"attention/histogram", "attention/01", "phi_diagonal/b"} <= tags
+    assert ("phi/heat_map", 3) in runs["teacher/end_of_student"]
     # Known at the end alone: which entries moved the most, that of (1, 0) before that of (0, 2).
     pairs = runs["teacher/class_pairs"]
     np.testing.assert_allclose(pairs["phi_pairs/true b, class a", 2], -0.002, atol=1e-7)

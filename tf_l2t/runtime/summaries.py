@@ -67,9 +67,19 @@ class Summaries:
                     tf.summary.scalar(name, value)
 
     def teacher_step(
-        self, record: TeacherStep, told: Mapping[str, Mapping[str, np.ndarray]]
+        self,
+        record: TeacherStep,
+        told: Mapping[str, Mapping[str, np.ndarray]],
+        *,
+        last: bool = False,
     ) -> None:
-        """Writes what happened in a teacher step, and what is told at moments of a student."""
+        """Writes what happened in a teacher step.
+
+        Args:
+            record: of it.
+            told: what its students are told, by moment of their training and name.
+            last: whether no teacher step follows; it gets heat maps like the first.
+        """
         self.scalars(
             "teacher",
             record.step,
@@ -85,7 +95,7 @@ class Summaries:
                 **{f"seconds/{phase}": value for phase, value in record.seconds.items()},
             },
         )
-        whole = record.step % self._watch.heat_map_every == 0
+        whole = last or record.step % self._watch.heat_map_every == 0
         for moment, values in told.items():
             title = f"teacher step {record.step}, {moment} of a student"
             run = f"teacher/{moment}_of_student"

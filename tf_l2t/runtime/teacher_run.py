@@ -62,7 +62,8 @@ def train_teacher(
             while not trainer.finished:
                 start = time.perf_counter()
                 record = trainer.step(progress.steps)
-                summaries.teacher_step(record, trainer.coefficients_of_last_lesson())
+                told = trainer.coefficients_of_last_lesson()
+                summaries.teacher_step(record, told, last=trainer.finished)
                 # After the summaries: what is interrupted in them is done and written again.
                 snapshot = trainer.snapshot()
                 check_agreement(replicas.workers, snapshot.arrays)

@@ -21,7 +21,8 @@ class Watch:
             off-diagonal entries that moved the most if None. What moved the most is known at the
             end alone: by teacher step these curves are then written when the teacher is done.
         num_pairs: how many entries are shown where `class_pairs` is None.
-        heat_map_every: teacher steps between two heat maps, of which TensorBoard shows ten or so.
+        heat_map_every: teacher steps between two heat maps, of which TensorBoard shows ten or so;
+            the last step has one.
         heat_maps: heat maps along a student's training, at most.
 
     Raises:
