@@ -1,6 +1,7 @@
 """The engine's rollout: contexts of segments, later starts, callbacks and large constants."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from oracles import Hypergradient, Problem, assert_same, full_unroll
 
 from tf_l2t.differentiation import SGD, Adam, Engine, hypergradient
 from tf_l2t.differentiation.reverse import OuterGradient
-from tf_l2t.differentiation.segments import Segment
+from tf_l2t.differentiation.segments import CompiledSegments, Segment
 from tf_l2t.differentiation.step import TrainingStep
 from tf_l2t.differentiation.trajectory import STORAGE_POLICIES
 
@@ -25,6 +26,26 @@ def outer_gradient(problem: Problem, state):
     return OuterGradient(lambda weights, variables, _: problem.outer_loss(weights, variables))(
         state
     )
+
+
+def test_no_states_are_held_while_others_are_recomputed(monkeypatch):
+    """The plan counts those of one block; those of the block before are as many."""
+    held, run_forward = [], CompiledSegments.forward
+
+    def forward(self, segment, state, coefficients, context, save):
+        assert not any(reference() is not None for reference in held)
+        result = run_forward(self, segment, state, coefficients, context, save)
+        held.extend(weakref.ref(tensor) for tensor in tf.nest.flatten(result[1] or ()))
+        return result
+
+    problem = problem_of("float64", RULE)
+    step = step_of(problem, lambda t, context: problem.batch_fn(t))
+    engine = Engine(step, storage="recompute", segment_length=3)
+    rollout = engine.roll_out(step.initial_state(problem.weights), problem.coefficients, STEPS)
+    _, adjoint = outer_gradient(problem, rollout.state)
+    monkeypatch.setattr(CompiledSegments, "forward", forward)
+    engine.reverse(rollout, problem.coefficients, adjoint)
+    assert len(held) == 3 * len(tf.nest.flatten(problem.weights))
 
 
 @pytest.mark.parametrize("storage", STORAGE_POLICIES)

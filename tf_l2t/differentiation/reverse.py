@@ -175,12 +175,26 @@ def reverse(
         state, stack, _ = segments.forward(segment, state, coefficients, context, save=True)
         return state, stack
 
-    for segment, context, stack in trajectory.backwards(forward):
+    records = trajectory.backwards(forward)
+
+    def reverse_next() -> int:
+        """Returns how many steps it reversed, 0 if there were none left.
+
+        Its stack must go before the next is recomputed. It would not in the frame around it: where
+        TensorFlow traces, what the variables of all frames hold is kept for as long as the frames.
+        """
+        nonlocal adjoint, gradients
+        record = next(records, None)
+        if record is None:
+            return 0
         adjoint, gradients = segments.reverse(
-            segment, stack, coefficients, context, adjoint, gradients
+            record.segment, record.stack, coefficients, record.context, adjoint, gradients
         )
+        return record.segment.length
+
+    while length := reverse_next():
         if on_segment:
-            on_segment(segment.length)
+            on_segment(length)
     results = zip(adjoint, gradients, strict=True) if replicated else [(adjoint, gradients)]
     return [
         ReverseResult(

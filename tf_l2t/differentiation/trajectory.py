@@ -188,11 +188,7 @@ class RecomputeTrajectory(Trajectory):
 
     def backwards(self, forward: Forward) -> Iterator[SegmentRecord]:
         while self._blocks:
-            state, segments = self._blocks.pop()
-            records = []
-            for segment, context in segments:
-                state, stack = forward(segment, state, context)
-                records.append(SegmentRecord(segment, context, stack))
+            records = self._recompute(*self._blocks.pop(), forward)
             held = sum(nbytes(record.stack) for record in records)
             self.nbytes = max(self.nbytes, self._boundary_bytes + held)
             while records:
@@ -201,6 +197,16 @@ class RecomputeTrajectory(Trajectory):
     @property
     def empty(self) -> bool:
         return not self._blocks
+
+    @staticmethod
+    def _recompute(
+        state: StudentState, segments: list[tuple[Segment, Nest]], forward: Forward
+    ) -> list[SegmentRecord]:
+        records = []
+        for segment, context in segments:
+            state, stack = forward(segment, state, context)
+            records.append(SegmentRecord(segment, context, stack))
+        return records
 
     @staticmethod
     def _steps(segments: list[tuple[Segment, Nest]]) -> int:
