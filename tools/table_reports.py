@@ -14,7 +14,8 @@ from tf_l2t.training.statistics import markdown, paired_difference, plus_minus
 TAUGHT = "taught"
 NOISE, DEV = (45, 20, 0), (5000, 1000, 500, 100)
 Rows = Mapping[str, Mapping[str, Any]]
-"""The rows of results.json by their names; taught ones with the "teacher_seconds" of their run."""
+"""The rows of results.json by their names; taught ones with the "teacher_seconds" of their
+run, and with "teacher_steps": after how many the teacher was kept, and how many there were."""
 
 
 def apart(settings: Mapping[str, Rows], score: Score = ACCURACY) -> str:
@@ -37,7 +38,7 @@ def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
     header += [f"minus {baseline}", "95 % interval", "p"] if baseline else []
     taught = any("teacher_seconds" in row for row in rows.values())
     header += ["chosen on dev", "seeds", "seconds a student"]
-    lines = [[*header, *(["teacher's hours"] if taught else [])]]
+    lines = [[*header, *(["teacher's hours", "step kept"] if taught else [])]]
     for name, row in rows.items():
         found = None
         if baseline and name != baseline:
@@ -53,7 +54,7 @@ def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
                 ", ".join(filter(None, chosen)),
                 str(len(row["students"])),
                 f"{row['seconds']['mean']:.0f}",
-                *([_hours(row)] if taught else []),
+                *([_hours(row), _step_kept(row)] if taught else []),
             ]
         )
     return markdown(lines)
@@ -91,6 +92,10 @@ def _beside(title: str, columns: Mapping[str, Rows]) -> str:
 def _hours(row: Mapping[str, Any]) -> str:
     """Returns how long the training of a row's teacher took, "" if it has none."""
     return f"{row['teacher_seconds'] / 3600:.2f}" if "teacher_seconds" in row else ""
+
+
+def _step_kept(row: Mapping[str, Any]) -> str:
+    return "{} of {}".format(*row["teacher_steps"]) if "teacher_steps" in row else ""
 
 
 def per_hour(settings: Mapping[str, Rows]) -> str:

@@ -98,9 +98,23 @@ class Table:
                     continue
                 rows = settings.setdefault(run.setting, {})
                 if name == TAUGHT and run.program == "train":
-                    row = {**row, "teacher_seconds": result["seconds"]["teacher"]}
+                    teacher = result["teacher"]
+                    row = {
+                        **row,
+                        "teacher_seconds": result["seconds"]["teacher"],
+                        "teacher_steps": (_kept_step(teacher), len(teacher["steps"])),
+                    }
                 rows[run.taught if name == TAUGHT else name] = row
         return settings
+
+
+def _kept_step(teacher: Mapping[str, Any]) -> int:
+    """Returns after how many of its steps a teacher is the one that was kept; 0 is untrained."""
+    selections = {step["step"]: step["selection"] for step in teacher["steps"]}
+    selections[len(selections)] = teacher["last_selection"]
+    selected = {step: score for step, score in selections.items() if score is not None}
+    # The first of equals, as in `TeacherTrainer`.
+    return max(selected, key=selected.__getitem__)
 
 
 def record_name(table: str) -> str:

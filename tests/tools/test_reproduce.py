@@ -296,8 +296,11 @@ def row(test: list[float], dev: float, **more) -> dict:
     }
 
 
-def taught(row: dict, hours: float = 1.0) -> dict:
-    return {"rows": {"taught": row}, "seconds": {"teacher": 3600 * hours}}
+def taught(row: dict, hours: float = 1.0, selections: tuple = (0.4, None, 0.5, 0.5)) -> dict:
+    *during, last = selections
+    steps = [{"step": k, "selection": score} for k, score in enumerate(during)]
+    teacher = {"steps": steps, "last_selection": last}
+    return {"rows": {"taught": row}, "seconds": {"teacher": 3600 * hours}, "teacher": teacher}
 
 
 def lines_of(text: str) -> dict[str, str]:
@@ -318,7 +321,7 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
             }
         },
         "mlp-taught": taught(row([0.010, 0.011, 0.012], 0.01)),
-        "mlp-static": taught(row([0.015, 0.014, 0.016], 0.01), 0.5),
+        "mlp-static": taught(row([0.015, 0.014, 0.016], 0.01), 0.5, (0.6, None, 0.5, 0.6)),
     }
     table = tables.TABLES["1"]
     text = table.markdown(table.settings(results))
@@ -328,8 +331,10 @@ def test_rows_are_tested_against_the_fixed_loss_that_dev_prefers() -> None:
     assert "epsilon 0.1, rate 0.1" in lines["label smoothing"]
     assert set(lines) >= {"taught, static", "cross entropy"}
     cells = cells_of(text)
-    assert cells["loss"][-3:] == ["seeds", "seconds a student", "teacher's hours"]
-    assert cells["taught, static"][-3:] == ["3", "3", "0.50"]
+    assert cells["loss"][-3:] == ["seconds a student", "teacher's hours", "step kept"]
+    # Of two that did as well the first is kept.
+    assert cells["taught"][-3:] == ["3", "1.00", "2 of 3"]
+    assert cells["taught, static"][-3:] == ["3", "0.50", "0 of 3"]
     assert cells["cross entropy"][-1] == ""
     # A part of it is there before the rest is.
     part = table.settings({"mlp-taught": results["mlp-taught"]})
