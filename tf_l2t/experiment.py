@@ -163,6 +163,7 @@ class Experiment:
         self._teacher_learning_rate = teacher_learning_rate
         self._rows = rows
         self.replicas = (distribution or Distribution()).replicas
+        self._warm_starts = warm_starts
         self._watch = watch
         watch.check(len(task.class_names))
         self._taught = Row(TAUGHT, loss, learning_rates, teacher)
@@ -321,6 +322,9 @@ class Experiment:
             budget=dataclasses.asdict(self._budget),
             teacher_budget=dataclasses.asdict(self._teacher_budget),
         )
+        if self._warm_starts:
+            self._warm_starts.used |= results.get("warm_starts", {})
+            results["warm_starts"] = self._warm_starts.used
         summaries = Summaries(
             directory.tensorboard, self._task.class_names, self._watch, self._task.score
         )

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_l2t.differentiation import SGD, Adam
 from tf_l2t.losses import CrossEntropy
 from tf_l2t.measures import ExpectedAccuracy
+from tf_l2t.runtime.room import hardware
 from tf_l2t.runtime.warm_start_files import DamagedWarmStartError, WarmStartFiles
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
@@ -49,6 +50,18 @@ def test_another_process_takes_what_was_made(task, files) -> None:
         np.testing.assert_array_equal(ours, theirs)
     (again,) = other([3])
     assert again.kept_seconds > taken.kept_seconds > 0
+
+
+def test_what_took_those_that_are_used_is_told(task, files, tmp_path) -> None:
+    warm = WarmStart(warming(task), store=files)
+    warm([3]), warm([4])
+    assert [told["hardware"] for told in files.used.values()] == 2 * [hardware()]
+    others = WarmStartFiles(tmp_path / "warm")
+    assert others.used == {}
+    WarmStart(warming(task), store=others)([4])
+    (name,) = others.used
+    assert others.used[name] == files.used[name]
+    assert others.used[name]["seconds"] > 0
 
 
 def test_a_student_that_is_trained_again_goes_on_from_the_file(task, files) -> None:

@@ -6,7 +6,7 @@ import collections
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -43,7 +43,13 @@ class Made(NamedTuple):
 
 
 class WarmStartStore(Protocol):
-    """Keeps warm starts for other processes, and for this command when it goes on."""
+    """Keeps warm starts for other processes, and for this command when it goes on.
+
+    Attributes:
+        used: what results.json says of those that were loaded or saved, by name.
+    """
+
+    used: dict[str, dict[str, Any]]
 
     def claim(self, name: str) -> contextlib.AbstractContextManager[bool]:
         """Returns a context that tells whether no other process makes this one, and keeps it so."""
