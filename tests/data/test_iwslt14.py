@@ -191,7 +191,3 @@ def test_another_archive_is_refused(archive, tmp_path, change, message):
     with pytest.raises(DatasetUnavailableError, match="cannot be downloaded or prepared"):
         iwslt14(tmp_path / "data", archive.parent)
     assert not list(tmp_path.rglob("evil"))
-
-
-def test_numbers_of_the_real_archive():
-    assert Iwslt14DeEn.PAIRS == {"train": 160_239, "validation": 7_283, "test": 6_750}

@@ -122,7 +122,14 @@ def hasty_critic() -> ActorCritic:
 
 CASES = {
     "lstm": lambda: taught(lstm, Adam(0.0625, epsilon=1e-2)),
-    "actor-critic": lambda: taught(transformer, SGD(0.5, momentum=0.5), hasty_critic()),
+    "lstm, attention after": lambda: taught(
+        functools.partial(lstm, attention="after"), Adam(0.0625, epsilon=1e-2)
+    ),
+    "actor-critic": lambda: taught(
+        functools.partial(transformer, normalize_first=True),
+        SGD(0.5, momentum=0.5),
+        hasty_critic(),
+    ),
     "transformer": lambda: taught(transformer, SGD(0.5, momentum=0.5)),
 }
 
