@@ -48,6 +48,41 @@ def test_no_states_are_held_while_others_are_recomputed(monkeypatch):
     assert len(held) == 3 * len(tf.nest.flatten(problem.weights))
 
 
+def test_recompute_takes_a_long_segment_in_parts(monkeypatch):
+    problem = problem_of("float64", RULE)
+    step = step_of(problem, lambda t, context: context[t])
+    features = tf.stack([problem.batch_fn(t) for t in range(STEPS)])
+    reports, found, forwards = [], [], []
+    run_forward = CompiledSegments.forward
+
+    def forward(self, segment, *arguments, **named):
+        forwards.append(segment)
+        return run_forward(self, segment, *arguments, **named)
+
+    monkeypatch.setattr(CompiledSegments, "forward", forward)
+    for storage in ("memory", "recompute"):
+        engine, said = Engine(step, storage=storage, segment_length=STEPS), []
+        rollout = engine.roll_out(
+            step.initial_state(problem.weights),
+            problem.coefficients,
+            STEPS,
+            context_fn=lambda segment, state: features,
+            on_segment=lambda segment, state, context, loss, said=said: said.append(
+                (segment, loss.numpy(), state.weights[0].numpy().tolist())
+            ),
+        )
+        _, adjoint = outer_gradient(problem, rollout.state)
+        result = engine.reverse(rollout, problem.coefficients, adjoint)
+        found.append([tensor.numpy() for tensor in tf.nest.flatten(result)])
+        reports.append(said)
+    whole, first, second = Segment(0, 7), Segment(0, 3), Segment(3, 4)
+    assert forwards == [whole, first, second, second, first]
+    assert reports[0] == reports[1]
+    assert [segment for segment, *_ in reports[0]] == [whole]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("storage", STORAGE_POLICIES)
 @pytest.mark.parametrize("truncate", [None, 5])
 def test_every_step_reads_the_context_of_its_segment(storage, truncate):

@@ -25,7 +25,7 @@ from tf_l2t.differentiation.trajectory import STORAGE_POLICIES, new_trajectory
 from tf_l2t.types import StudentState
 
 STEPS = (1, 2, 9, 10, 36, 37, 101)
-LENGTHS = (1, 3, 6, 50)
+LENGTHS = (1, 3, 6, 13, 50)
 # Bytes of the states below: 5 weights that are read, 7 of slots that are not.
 STATE = StateBytes(saved=20, whole=48)
 
@@ -39,7 +39,8 @@ def held(storage: str, num_steps: int, length: int) -> int:
     trajectory = new_trajectory(storage, num_steps)
     whole = fake_state()._replace(slots=(tf.zeros([7]),))
     for segment in cut(0, num_steps, length):
-        trajectory.record(segment, (), whole, fake_state(segment.length))
+        for part in trajectory.parts(segment):
+            trajectory.record(part, (), whole, fake_state(part.length))
     for _ in trajectory.backwards(lambda segment, *_: (whole, fake_state(segment.length))):
         pass
     trajectory.close()

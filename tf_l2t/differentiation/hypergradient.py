@@ -124,14 +124,16 @@ class Engine:
                 context = context_fn(segment, state) if context_fn else ()
                 keep = segment.start >= first_recorded
                 save = keep and trajectory.keeps_stacks
-                before = state
-                state, stack, loss = self.segments.forward(
-                    segment, before, coefficients, context, save
-                )
-                if keep:
-                    trajectory.record(segment, context, before, stack)
+                before, losses = state, None
+                for part in trajectory.parts(segment) if keep else [segment]:
+                    before_part = state
+                    state, stack, losses = self.segments.forward(
+                        part, before_part, coefficients, context, save, losses
+                    )
+                    if keep:
+                        trajectory.record(part, context, before_part, stack)
                 if on_segment:
-                    on_segment(segment, before, context, loss)
+                    on_segment(segment, before, context, _mean(losses, segment.length))
         return RolloutResult(state, trajectory)
 
     def reverse(
@@ -271,6 +273,10 @@ def hypergradient(
         value, adjoint = outer(rollout.state)
     result = engine.reverse(rollout, coefficients, adjoint)
     return value, result.gradients, result.initial_gradients
+
+
+def _mean(sums: Nest, count: int) -> Nest:
+    return tf.nest.map_structure(lambda each: each / count, sums)
 
 
 def _scalar(name: str, value: tf.Tensor) -> tf.Tensor:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tf_l2t.differentiation.segments import Segment, split
 from tf_l2t.differentiation.trajectory import (
     STORAGE_POLICIES,
     check_storage,
@@ -89,10 +90,8 @@ def held_bytes(
     check_storage(storage)
     if storage != "recompute":
         return num_steps * state.saved
-    length = _segment_length(storage, num_steps, segment_length)
-    segments_of_block = -(-default_segment_length(storage, num_steps) // length)
-    blocks = -(-num_steps // (segments_of_block * length))
-    return blocks * state.whole + min(segments_of_block * length, num_steps) * state.saved
+    count, longest_block, _ = _blocks(num_steps, segment_length)
+    return count * state.whole + longest_block * state.saved
 
 
 def need(
@@ -104,7 +103,10 @@ def need(
     while they are stacked.
     """
     held = held_bytes(storage, state, num_steps, segment_length)
-    stack = _segment_length(storage, num_steps, segment_length) * state.saved
+    length = min(segment_length or default_segment_length(storage, num_steps), num_steps)
+    if storage == "recompute":
+        _, _, length = _blocks(num_steps, segment_length)
+    stack = length * state.saved
     if storage == "host":
         return Need(2 * stack, held, 0)
     if storage == "disk":
@@ -166,5 +168,15 @@ def needs(state: StateBytes, num_steps: int, segment_length: int | None = None) 
     return {name: need(name, state, num_steps, segment_length) for name in STORAGE_POLICIES}
 
 
-def _segment_length(storage: str, num_steps: int, segment_length: int | None) -> int:
-    return min(segment_length or default_segment_length(storage, num_steps), num_steps)
+def _blocks(num_steps: int, segment_length: int | None) -> tuple[int, int, int]:
+    """Returns how many blocks `recompute` has, and the steps of its longest block and stack."""
+    least = default_segment_length("recompute", num_steps)
+    length = segment_length or least
+    if length < least:
+        block = -(-least // length) * length
+        return -(-num_steps // block), min(block, num_steps), min(length, num_steps)
+    # Each part of a segment is a block.
+    whole, rest = divmod(num_steps, length)
+    parts = [(times, split(Segment(0, n), least)) for times, n in ((whole, length), (1, rest)) if n]
+    longest_part = max(part.length for times, of_one in parts if times for part in of_one)
+    return sum(times * len(of_one) for times, of_one in parts), longest_part, longest_part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -26,6 +27,13 @@ def cut(start: int, stop: int, length: int) -> list[Segment]:
     return [Segment(t, min(length, stop - t)) for t in range(start, stop, length)]
 
 
+def split(segment: Segment, least: int) -> list[Segment]:
+    """Splits a segment into as many parts of at least `least` steps as there are, all but equal."""
+    count = max(1, segment.length // least)
+    bounds = [segment.start + segment.length * k // count for k in range(count + 1)]
+    return [Segment(a, b - a) for a, b in itertools.pairwise(bounds)]
+
+
 class CompiledSegments:
     """The forward and the reverse loop over the steps of a segment, traced once.
 
@@ -46,20 +54,41 @@ class CompiledSegments:
         )
 
     def forward(
-        self, segment: Segment, state: Any, coefficients: Nest, context: Nest, save: bool
+        self,
+        segment: Segment,
+        state: Any,
+        coefficients: Nest,
+        context: Nest,
+        save: bool,
+        loss_sum: Any = None,
     ) -> tuple[Any, Any, Any]:
         """Runs the steps of a segment.
 
+        Args:
+            segment: the steps.
+            state: before the first of them.
+            coefficients: the nest of tensors that the inner loss depends on.
+            context: what `batch_fn` gets.
+            save: whether to return the stack.
+            loss_sum: of the steps before; None for zero.
+
         Returns:
             The state after the segment; the stack of what the reverse loop reads of each state,
-            [length, ...] a tensor, or None unless `save`; the mean training loss of the segment.
+            [length, ...] a tensor, or None unless `save`; `loss_sum` with the training losses of
+            the segment's steps added.
         """
         start, length = self._bounds(segment)
         with without_memory_optimizer():
-            state, stack, loss = self._run_forward(
-                start, length, state, coefficients, context, save
+            state, stack, loss_sum = self._run_forward(
+                start,
+                length,
+                state,
+                coefficients,
+                context,
+                save,
+                tf.constant(0.0) if loss_sum is None else loss_sum,
             )
-        return state, (stack if save else None), loss
+        return state, (stack if save else None), loss_sum
 
     def reverse(
         self,
@@ -103,15 +132,29 @@ class ReplicatedSegments(CompiledSegments):
         self._replicas = replicas
 
     def forward(
-        self, segment: Segment, state: Any, coefficients: Nest, context: Nest, save: bool
+        self,
+        segment: Segment,
+        state: Any,
+        coefficients: Nest,
+        context: Nest,
+        save: bool,
+        loss_sum: Any = None,
     ) -> tuple[Any, Any, Any]:
         start, length = self._bounds(segment)
+        sums = Each(loss_sum or [tf.constant(0.0) for _ in state])
         with without_memory_optimizer():
             results = self._replicas.run(
-                self._run_forward, start, length, Each(state), coefficients, Each(context), save
+                self._run_forward,
+                start,
+                length,
+                Each(state),
+                coefficients,
+                Each(context),
+                save,
+                sums,
             )
-        states, stacks, losses = zip(*results, strict=True)
-        return states, (stacks if save else None), losses
+        states, stacks, loss_sums = zip(*results, strict=True)
+        return states, (stacks if save else None), loss_sums
 
     def reverse(
         self,
@@ -146,6 +189,7 @@ def _forward_loop(
     coefficients: Nest,
     context: Nest,
     save: bool,
+    loss_sum: tf.Tensor,
 ) -> tuple[StudentState, Nest, tf.Tensor]:
     saved = tf.nest.flatten(step.saved(state)) if save else []
     arrays = [
@@ -163,7 +207,7 @@ def _forward_loop(
     _, flat_state, loss_sum, arrays = tf.while_loop(
         lambda i, *_: i < length,
         body,
-        (tf.constant(0), tf.nest.flatten(state), tf.constant(0.0), arrays),
+        (tf.constant(0), tf.nest.flatten(state), loss_sum, arrays),
         maximum_iterations=length,
     )
     after = tf.nest.pack_sequence_as(state, flat_state)
@@ -172,7 +216,7 @@ def _forward_loop(
         if save
         else ()
     )
-    return after, stack, loss_sum / tf.cast(length, tf.float32)
+    return after, stack, loss_sum
 
 
 def _reverse_loop(

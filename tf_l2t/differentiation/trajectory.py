@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_l2t.differentiation.scratch import new_scratch_directory
-from tf_l2t.differentiation.segments import Segment
+from tf_l2t.differentiation.segments import Segment, split
 from tf_l2t.types import Nest, StudentState
 
 STORAGE_POLICIES = ("memory", "host", "disk", "recompute")
@@ -49,6 +49,10 @@ class Trajectory(abc.ABC):
         self, segment: Segment, context: Nest, state: StudentState, stack: StudentState | None
     ) -> None:
         """Takes up a segment: its context, the state before it and the stack of its states."""
+
+    def parts(self, segment: Segment) -> list[Segment]:
+        """Returns what a segment is to be recorded as, one after the other."""
+        return [segment]
 
     @abc.abstractmethod
     def backwards(self, forward: Forward) -> Iterator[SegmentRecord]:
@@ -167,7 +171,8 @@ class RecomputeTrajectory(Trajectory):
     pass (Griewank & Walther, *Evaluating Derivatives*, 2nd ed., chapter 12, one level deep).
 
     Args:
-        block_length: steps of a block; it ends with the segment that reaches them.
+        block_length: steps of a block; it ends with the segment that reaches them. Segments of
+            twice as many and more are recorded in parts.
     """
 
     keeps_stacks = False
@@ -177,6 +182,9 @@ class RecomputeTrajectory(Trajectory):
         self._block_length = block_length
         self._blocks: list[tuple[StudentState, list[tuple[Segment, Nest]]]] = []
         self._boundary_bytes = 0
+
+    def parts(self, segment: Segment) -> list[Segment]:
+        return split(segment, self._block_length)
 
     def record(
         self, segment: Segment, context: Nest, state: StudentState, stack: StudentState | None
