@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_l2t.differentiation.graph_options import without_memory_optimizer
+from tf_l2t.differentiation.graph_options import without_autograph, without_memory_optimizer
 from tf_l2t.differentiation.replicas import Each, Replicas
 from tf_l2t.differentiation.segments import CompiledSegments, ReplicatedSegments, Segment
 from tf_l2t.differentiation.step import floating
@@ -137,6 +137,7 @@ def _of_whole_state(
     return value, [*weights, *zeros(state.slots), *variables, *zeros(state.loss_state)]
 
 
+@without_autograph
 def reverse(
     segments: CompiledSegments,
     trajectory: Trajectory,
