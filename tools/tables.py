@@ -219,9 +219,9 @@ def _table3_runs() -> Iterable[Run]:
     # Candidates are drawn from the student as it was at the start of a segment; those of a policy
     # should be its own.
     often = ("Budget.observe_every = 20",)
-    # What two cores can pay: a quarter of an hour of one for each step. The derivative of expected
-    # BLEU takes some 17 GB in chunks of 256. The Transformer's teacher learns in small batches, which
-    # is a quarter of the work.
+    # What two cores can pay, a quarter of an hour of one for each step, and their memory: in chunks
+    # of 256 the derivative of expected BLEU takes some 17 GB. The Transformer's teacher learns in
+    # small batches, which is a quarter of the work.
     few = ("TeacherSchedule.num_steps = 10", "Translation.chunk_size = 64")
     small = (
         "Experiment.teacher_task = @teaching/Translation()",
