@@ -165,7 +165,7 @@ def test_the_tables_are_those_of_the_results(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["table1", "table2", "table_long", "table_noisy", "table_transfer"]
+    "name", ["table1", "table2", "table3", "table_long", "table_noisy", "table_transfer"]
 )
 def test_what_is_said_of_a_table_is_that_of_the_results(name: str) -> None:
     table = (ROOT / "results" / f"{name}.md").read_text().strip()
