@@ -124,16 +124,16 @@ class Engine:
                 context = context_fn(segment, state) if context_fn else ()
                 keep = segment.start >= first_recorded
                 save = keep and trajectory.keeps_stacks
-                before, losses = state, None
+                before, loss_sum = state, None
                 for part in trajectory.parts(segment) if keep else [segment]:
                     before_part = state
-                    state, stack, losses = self.segments.forward(
-                        part, before_part, coefficients, context, save, losses
+                    state, stack, loss_sum = self.segments.forward(
+                        part, before_part, coefficients, context, save, loss_sum
                     )
                     if keep:
                         trajectory.record(part, context, before_part, stack)
                 if on_segment:
-                    on_segment(segment, before, context, _mean(losses, segment.length))
+                    on_segment(segment, before, context, _mean(loss_sum, segment.length))
         return RolloutResult(state, trajectory)
 
     def reverse(
