@@ -1,12 +1,11 @@
 import os
-import random
 import signal
+import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
 
 import pytest
-import tensorflow as tf
 
 from tf_l2t.training import interruption
 
@@ -94,21 +93,32 @@ def test_the_next_signal_raises_again_and_nothing_is_traced_in_between() -> None
         assert sys.gettrace() is None
 
 
-def test_hundreds_of_interruptions_of_layers_that_are_built_do_not_crash() -> None:
-    source = """
-import signal
+STRESS = """
+import random, signal, types
 import keras
-def build(seconds, requested):
-    requested.clear()
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+from tf_l2t.training import interruption
+
+interruption.handle_signals()
+signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGINT))
+source ='''
+def build(keras, requested):
     while not requested.is_set():
         keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     raise KeyboardInterrupt
+'''
+module = types.ModuleType("tf_l2t.some")
+exec(source, module.__dict__)
+times = random.Random(0)
+for _ in range(500):
+    interruption.requested.clear()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, times.uniform(0.0002, 0.01))
+        module.build(keras, interruption.requested)
+    except KeyboardInterrupt:
+        pass
 """
-    module = module_of("tf_l2t.some", source)
-    signal.signal(signal.SIGALRM, signal.getsignal(signal.SIGINT))
-    times = random.Random(0)
-    for _ in range(500):
-        with pytest.raises(KeyboardInterrupt):
-            module.build(times.uniform(0.0002, 0.01), interruption.requested)
-    assert float(tf.reduce_sum(tf.ones(3))) == 3.0
+
+
+def test_hundreds_of_interruptions_of_layers_that_are_built_do_not_crash() -> None:
+    """In a process of its own, since they leave Keras' global state as it may be."""
+    subprocess.run([sys.executable, "-c", STRESS], check=True, timeout=300)
