@@ -180,27 +180,6 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tiny_gin, tmp_path, trai
     assert points_of(broken) == points_of(whole)
 
 
-def test_warm_starts_that_are_kept_serve_another_run(tiny_gin, tmp_path, train_command) -> None:
-    kept = tmp_path / "kept"
-    arguments = [
-        f"--gin_file={tiny_gin}",
-        "--gin_bindings=Budget.warm_start_steps = 4",
-        "--gin_bindings=Experiment.test_seeds = 1",
-        f"--warm_starts={kept}",
-    ]
-    one, other = tmp_path / "one", tmp_path / "other"
-    assert train_command(*arguments, f"--run_dir={one}").returncode == 0
-    made = {path.stem: path.read_bytes() for path in kept.glob("*.npz")}
-    assert train_command(*arguments, f"--run_dir={other}").returncode == 0
-    assert {path.stem: path.read_bytes() for path in kept.glob("*.npz")} == made
-    first, second = results_of(one), results_of(other)
-    assert first["warm_starts"] == second["warm_starts"]
-    assert first["warm_starts"].keys() == made.keys()
-    assert {*first["warm_starts"][next(iter(made))]} == {"seconds", "hardware"}
-    for part in ("search", "rows"):
-        assert without_times(first[part]) == without_times(second[part])
-
-
 def test_another_process_and_deterministic_ops_give_the_same_bits(
     tiny_gin, tmp_path, train_command
 ) -> None:

@@ -204,8 +204,10 @@ def test_commands_share_warm_starts(command, text_gin, tmp_path) -> None:
         [sys.executable, "-c", COMPARE_WITH_BAGS, *arguments], capture_output=True, text=True
     )
     assert second.returncode == 0, second.stderr
-    found = json.loads((tmp_path / "second" / "results.json").read_text())["rows"]
-    assert losses(found["cross entropy"]["students"]) == losses(first) == losses(alone)
+    found = json.loads((tmp_path / "second" / "results.json").read_text())
+    assert losses(found["rows"]["cross entropy"]["students"]) == losses(first) == losses(alone)
+    assert {f"{name}.npz" for name in found["warm_starts"]} == {*made}
+    assert {*next(iter(found["warm_starts"].values()))} == {"seconds", "hardware"}
     assert {path.name: path.stat().st_mtime_ns for path in warm.glob("*.npz")} == made
 
 

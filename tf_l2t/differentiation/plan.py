@@ -103,9 +103,10 @@ def need(
     while they are stacked.
     """
     held = held_bytes(storage, state, num_steps, segment_length)
-    length = min(segment_length or default_segment_length(storage, num_steps), num_steps)
     if storage == "recompute":
         _, _, length = _blocks(num_steps, segment_length)
+    else:
+        length = min(segment_length or default_segment_length(storage, num_steps), num_steps)
     stack = length * state.saved
     if storage == "host":
         return Need(2 * stack, held, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -78,16 +79,16 @@ class CompiledSegments:
             the segment's steps added.
         """
         start, length = self._bounds(segment)
-        with without_memory_optimizer():
-            state, stack, loss_sum = self._run_forward(
-                start,
-                length,
-                state,
-                coefficients,
-                context,
-                save,
-                tf.constant(0.0) if loss_sum is None else loss_sum,
-            )
+        state, stack, loss_sum = self._call(
+            self._run_forward,
+            start,
+            length,
+            self._each(state),
+            coefficients,
+            self._each(context),
+            save,
+            self._each(self._no_losses(state) if loss_sum is None else loss_sum),
+        )
         return state, (stack if save else None), loss_sum
 
     def reverse(
@@ -105,10 +106,28 @@ class CompiledSegments:
             The adjoint at the segment's first state, and `gradients` with the segment's added.
         """
         start, length = self._bounds(segment)
+        adjoint, gradients = self._call(
+            self._run_reverse,
+            start,
+            length,
+            self._each(stack),
+            coefficients,
+            self._each(context),
+            self._each(adjoint),
+            self._each(gradients),
+        )
+        return adjoint, gradients
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Sequence[Any]:
         with without_memory_optimizer():
-            return self._run_reverse(
-                start, length, stack, coefficients, context, adjoint, gradients
-            )
+            return function(*arguments)
+
+    def _each(self, own: Any) -> Any:
+        """Returns what belongs to a student as `_call` takes it."""
+        return own
+
+    def _no_losses(self, state: Any) -> Any:
+        return tf.constant(0.0)
 
     def _bounds(self, segment: Segment) -> tuple[tf.Tensor, tf.Tensor | int]:
         # XLA wants the length of a loop at compile time; elsewhere a tensor saves a trace.
@@ -131,54 +150,16 @@ class ReplicatedSegments(CompiledSegments):
         super().__init__(step, jit_compile)
         self._replicas = replicas
 
-    def forward(
-        self,
-        segment: Segment,
-        state: Any,
-        coefficients: Nest,
-        context: Nest,
-        save: bool,
-        loss_sum: Any = None,
-    ) -> tuple[Any, Any, Any]:
-        start, length = self._bounds(segment)
-        sums = Each(loss_sum or [tf.constant(0.0) for _ in state])
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Sequence[Any]:
         with without_memory_optimizer():
-            results = self._replicas.run(
-                self._run_forward,
-                start,
-                length,
-                Each(state),
-                coefficients,
-                Each(context),
-                save,
-                sums,
-            )
-        states, stacks, loss_sums = zip(*results, strict=True)
-        return states, (stacks if save else None), loss_sums
+            results = self._replicas.run(function, *arguments)
+        return list(zip(*results, strict=True))
 
-    def reverse(
-        self,
-        segment: Segment,
-        stack: Any,
-        coefficients: Nest,
-        context: Nest,
-        adjoint: Any,
-        gradients: Any,
-    ) -> tuple[Any, Any]:
-        start, length = self._bounds(segment)
-        with without_memory_optimizer():
-            results = self._replicas.run(
-                self._run_reverse,
-                start,
-                length,
-                Each(stack),
-                coefficients,
-                Each(context),
-                Each(adjoint),
-                Each(gradients),
-            )
-        adjoints, totals = zip(*results, strict=True)
-        return adjoints, totals
+    def _each(self, own: Any) -> Any:
+        return Each(own)
+
+    def _no_losses(self, state: Any) -> Any:
+        return [tf.constant(0.0) for _ in state]
 
 
 def _forward_loop(
