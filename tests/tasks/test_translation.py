@@ -66,6 +66,19 @@ def test_an_epoch_is_all_pairs_and_a_batch_is_a_function_of_seed_and_step(make_t
     assert [ids(batch) for batch in batches(task, 4, 5, 3)] != epoch[5:]
 
 
+def test_batches_of_another_size(make_translation) -> None:
+    task = make_translation()
+    larger, same = task.with_batches_of(9), make_translation(batch_size=9)
+    ids = lambda task: [
+        batch.inputs.target.ids.numpy().tolist() for batch in batches(task, 3, 0, 5)
+    ]
+    assert ids(larger) == ids(same) != ids(task)
+    assert larger.describe() == same.describe() != task.describe()
+    loss = MinimumRisk()
+    assert larger.for_loss(loss).batch_size == 9
+    assert (task.for_loss(loss).batch_size, task.batch_size) == (7, 7)
+
+
 def test_source_and_target_are_translations_of_each_other(make_translation) -> None:
     task = make_translation()
     (batch,) = batches(task, 0, 0, 1)

@@ -62,11 +62,17 @@ def compare(task: Classification) -> Callable[..., Comparison]:
         test_seeds: int = 2,
         baseline: str | None = "cross entropy",
         taught_again: int = 0,
+        warm_start_batch_size: int | None = None,
     ) -> Comparison:
         return Comparison(
             task,
             rows,
-            Budget(num_steps, warm_start, observe_every=observe_every),
+            Budget(
+                num_steps,
+                warm_start,
+                observe_every=observe_every,
+                warm_start_batch_size=warm_start_batch_size,
+            ),
             Recipe(SGD, cosine),
             search_seeds=1,
             test_seeds=test_seeds,

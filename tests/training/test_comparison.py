@@ -14,9 +14,11 @@ from tf_l2t.measures import ExpectedAccuracy
 from tf_l2t.students import logistic_regression
 from tf_l2t.tasks import Classification
 from tf_l2t.teachers import attention_teacher, fixed_teacher
+from tf_l2t.training.budget import Budget
 from tf_l2t.training.estimated import EstimatedForwardCorrection
 from tf_l2t.training.evaluate import train_and_score
 from tf_l2t.training.recipe import Recipe, cosine
+from tf_l2t.training.rollout import Teaching
 from tf_l2t.training.rows import Row
 from tf_l2t.training.seeds import student_seed
 from tf_l2t.training.teacher_step import TeacherSchedule
@@ -85,6 +87,21 @@ def test_rows_share_the_warm_start_of_a_student(compare) -> None:
     # Four trials and two students of the table, of which two were made.
     assert sum(comparison.work()) == 6 * 20
     assert comparison.kept_steps == 4 * 12
+
+
+def test_a_warm_start_may_have_batches_of_another_size(compare, task) -> None:
+    comparison = compare([PLAIN], warm_start=12, warm_start_batch_size=16)
+    (warm,) = comparison._warm_starts.values()
+    same = Teaching(
+        task.with_batches_of(16), CrossEntropy(), Recipe(SGD, cosine)(0.05, 20), Budget(12)
+    )
+    (begun,) = warm([3])
+    expected = same.roll_out([], 3).rollout.state.weights
+    for ours, theirs in zip(begun.state.weights, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    later = comparison.any_teaching(PLAIN)
+    (examples,) = later.batch_at(12, 3, later.first_state(3)).examples
+    assert len(examples.targets) == task.batch_size == 8
 
 
 def test_every_student_that_comes_again_keeps_its_warm_start(compare) -> None:

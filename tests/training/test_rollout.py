@@ -187,6 +187,11 @@ def test_batches_that_cannot_be_split_are_refused(task, loss, settings, message)
         ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
         ({"num_steps": 5, "warm_start_steps": 5}, "warm_start_steps"),
         ({"num_steps": 5, "warm_start_steps": -1}, "warm_start_steps"),
+        ({"num_steps": 5, "warm_start_batch_size": 8}, "warm_start_batch_size=8"),
+        (
+            {"num_steps": 5, "warm_start_steps": 2, "warm_start_batch_size": 0},
+            "warm_start_batch_size",
+        ),
         ({"num_steps": 5, "observe_every": 0}, "observe_every"),
     ],
 )

@@ -101,6 +101,8 @@ def test_students_of_one_seed_that_begin_alike_have_one_name(task) -> None:
     same = warming(classification(task), SGD(learning_rate=0.1), observe_every=3)
     assert warm_start_name(warming(task), 3) == warm_start_name(same, 3)
     assert warm_start_name(warming(task), 4) != warm_start_name(same, 3)
+    nines = [classification(task, batch_size=9), task.with_batches_of(9)]
+    assert len({warm_start_name(warming(each), 3) for each in nines}) == 1
 
 
 def classification(task: Classification, **settings) -> Classification:

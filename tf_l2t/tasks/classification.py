@@ -132,6 +132,12 @@ class Classification(Task):
             }
         )
 
+    def with_batches_of(self, batch_size: int) -> Classification:
+        other = self._copy()
+        other.batch_size = batch_size
+        other._use(self._splits)
+        return other
+
     def _use(self, splits: dict[str, Examples]) -> None:
         self._splits = splits
         BatchIndices(self.num_examples("train"), self.batch_size, seed=0)

@@ -167,7 +167,6 @@ class Task(abc.ABC):
             for split in ("train", "dev", "test")
         }
 
-    @abc.abstractmethod
     def trained_on(self, data: str, held_back: float = 0.0) -> Task:
         """Returns the task with other training data: what the dev data alone would give.
 
@@ -175,14 +174,34 @@ class Task(abc.ABC):
             data: "dev" or "train and dev".
             held_back: part of the dev data, from 0, that is not trained on and stays the dev data;
                 at 0 the students are trained on all of it, so that scores on it say nothing.
-        """
 
-    @abc.abstractmethod
+        Raises:
+            ValueError: if the task cannot.
+        """
+        raise ValueError(
+            f"{type(self).__name__}: a row with trained_on={data!r} is for classification; leave "
+            "it 'train'."
+        )
+
     def mean_probabilities(self, state: StudentState, split: str) -> np.ndarray:
         """Returns the mean probabilities that a student gives to the examples of each true class.
 
         Returns:
             [C, C], a row for each class; zeros where it has no example.
+
+        Raises:
+            ValueError: if the task has no classes.
+        """
+        raise ValueError(
+            f"{type(self).__name__}: a loss that is estimated on dev is for classification."
+        )
+
+    @abc.abstractmethod
+    def with_batches_of(self, batch_size: int) -> Task:
+        """Returns the task with training batches of another size.
+
+        Raises:
+            ValueError: if there are not as many examples.
         """
 
     def _copy(self: TaskType) -> TaskType:

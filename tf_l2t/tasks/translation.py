@@ -11,7 +11,6 @@ from typing import Any
 
 import gin
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_l2t.checks import instance_of, not_negative, one_of, whole_number
@@ -133,7 +132,7 @@ class Translation(Task):
         check_measure(measure, target.size)
         self.class_names = tuple(target.words)
         self.feature_names, self.feature_definitions = FEATURE_NAMES, FEATURE_DEFINITIONS
-        self.observed_examples, self.batch_size = observed_examples, batch_size
+        self.observed_examples = observed_examples
         self.student = TranslationStudent(student, source.size, target.size)
         self.measure = measure
         self._num_candidates = 0
@@ -155,10 +154,8 @@ class Translation(Task):
         self._measured = tf.constant(measured)
         self._mean_length_measured = float(corpus.lengths["dev"][measured, 1].mean())
         self.num_dev_chunks = -(-len(measured) // chunk_size)
-        self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(
-            functools.partial(TokenBatches, corpus.lengths["train"], max_tokens, batch_size)
-        )
-        self._batches(seed=0)
+        self._new_batches = functools.partial(TokenBatches, corpus.lengths["train"], max_tokens)
+        self._use_batches_of(batch_size)
         # Partials, since TensorFlow counts traces by the code of a function.
         self._compiled_proposals = tf.function(functools.partial(_proposals, self))
         self._compiled_chunk = {
@@ -166,6 +163,12 @@ class Translation(Task):
             for split in ("dev", "test")
         }
         self._by_candidates = {0: self}
+
+    def _use_batches_of(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        of_seed = functools.partial(self._new_batches, batch_size)
+        self._batches = functools.lru_cache(maxsize=_STUDENTS_AT_ONCE)(of_seed)
+        self._batches(seed=0)
 
     def num_examples(self, split: str) -> int:
         """Returns the number of pairs of "train", "dev" or "test"."""
@@ -187,18 +190,13 @@ class Translation(Task):
         return self._by_candidates[count]
 
     def check_jit_compile(self) -> None:
-        raise ValueError(
-            "jit_compile=True needs batches of one shape, and those of sentences differ; leave it "
-            "off."
-        )
+        raise ValueError("jit_compile=True needs batches of one shape; leave it off for sentences.")
 
-    def trained_on(self, data: str, held_back: float = 0.0) -> Translation:
-        raise ValueError(
-            f"Translation: a row with trained_on={data!r} is for classification; leave it 'train'."
-        )
-
-    def mean_probabilities(self, state: StudentState, split: str) -> np.ndarray:
-        raise ValueError("Translation: a loss that is estimated on dev is for classification.")
+    def with_batches_of(self, batch_size: int) -> Translation:
+        other = self._copy()
+        other._use_batches_of(batch_size)
+        other._by_candidates = {0: other}
+        return other
 
     def context(self, segment: Segment, seed: int) -> Nest:
         rows = tf.constant(self._batches(seed=seed).rows(segment.start, segment.length))

@@ -365,11 +365,13 @@ class Comparison:
             return None
         key = id(task), recipe
         if key not in self._warm_starts:
+            if budget.warm_start_batch_size is not None:
+                task = task.with_batches_of(budget.warm_start_batch_size)
             teaching = Teaching(
                 task,
                 task.likelihood,
                 recipe(budget.warm_start_learning_rate, budget.num_steps),
-                dataclasses.replace(budget, num_steps=budget.warm_start_steps, warm_start_steps=0),
+                budget.of_warm_start,
                 replicas=self._replicas,
                 jit_compile=self._engine.get("jit_compile", False),
             )

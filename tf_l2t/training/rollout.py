@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -166,7 +165,7 @@ class Teaching:
     def shortened(self, num_steps: int) -> Teaching:
         """Returns what takes the first so many steps only, without a warm start."""
         other = copy.copy(self)
-        other.budget = dataclasses.replace(self.budget, num_steps=num_steps, warm_start_steps=0)
+        other.budget = Budget(num_steps, observe_every=self.budget.observe_every)
         other._warm_start = None
         return other
 
