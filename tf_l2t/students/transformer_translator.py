@@ -109,13 +109,14 @@ class TransformerTranslator(Translator):
         return self._logits(x)
 
     def begin(self, source: Sentences, max_length: Any) -> tuple[Nest, Nest]:
-        """Returns the encoded source, and empty caches that hold a translation's words."""
+        """Returns the encoded source, and caches of a translation that has no words yet."""
+        del max_length
         encoded = self.encode(source)
         batch, length = tf.unstack(tf.shape(encoded.mask))
         size = [self.heads, self.width // self.heads]
         own, across = (
             tf.zeros(tf.stack([batch, 2, words, *size]), encoded.values.dtype)
-            for words in (tf.reduce_max(max_length), length)
+            for words in (1, length)
         )
         # The layer fills its cache of the source, which no word of the target enters.
         word = tf.zeros(tf.stack([batch, 1, self.width]), encoded.values.dtype)
@@ -123,7 +124,9 @@ class TransformerTranslator(Translator):
             self._cached(layer, word, encoded, own, tf.constant(0), across, 0)[2]
             for layer in self.decoders
         ]
-        return _Memory(encoded, caches), [own] * len(self.decoders)
+        # 0 of a graph, which a loop lets grow, where it would hold on to a shape that is known.
+        none = own[:, :, : length - length]
+        return _Memory(encoded, caches), [none] * len(self.decoders)
 
     def step(
         self, ids: tf.Tensor, state: Nest, memory: Nest, position: tf.Tensor
@@ -132,6 +135,8 @@ class TransformerTranslator(Translator):
         x = self._embedded(self.target_embedding, ids[:, tf.newaxis], position)
         caches = []
         for layer, own, across in zip(self.decoders, state, memory.caches, strict=True):
+            # Grown word by word: all of a cache is read at each.
+            own = tf.pad(own, [[0, 0], [0, 0], [0, 1], [0, 0], [0, 0]])
             x, own, _ = self._cached(layer, x, memory.encoded, own, position, across, None)
             caches.append(own)
         return self._logits(x)[:, 0], caches
