@@ -114,19 +114,16 @@ class TransformerTranslator(Translator):
         encoded = self.encode(source)
         batch, length = tf.unstack(tf.shape(encoded.mask))
         size = [self.heads, self.width // self.heads]
-        own, across = (
-            tf.zeros(tf.stack([batch, 2, words, *size]), encoded.values.dtype)
-            for words in (1, length)
-        )
+        empty = tf.zeros(tf.stack([batch, 2, length, *size]), encoded.values.dtype)
         # The layer fills its cache of the source, which no word of the target enters.
         word = tf.zeros(tf.stack([batch, 1, self.width]), encoded.values.dtype)
         caches = [
-            self._cached(layer, word, encoded, own, tf.constant(0), across, 0)[2]
+            self._cached(layer, word, encoded, empty, tf.constant(0), empty, 0)[2]
             for layer in self.decoders
         ]
-        # 0 of a graph, which a loop lets grow, where it would hold on to a shape that is known.
-        none = own[:, :, : length - length]
-        return _Memory(encoded, caches), [none] * len(self.decoders)
+        # A graph that does not know how long it is lets it grow in its loops.
+        first = tf.compat.v1.placeholder_with_default(empty[:, :, :1], [None, 2, None, *size])
+        return _Memory(encoded, caches), [first] * len(self.decoders)
 
     def step(
         self, ids: tf.Tensor, state: Nest, memory: Nest, position: tf.Tensor
@@ -135,7 +132,8 @@ class TransformerTranslator(Translator):
         x = self._embedded(self.target_embedding, ids[:, tf.newaxis], position)
         caches = []
         for layer, own, across in zip(self.decoders, state, memory.caches, strict=True):
-            # Grown word by word: all of a cache is read at each.
+            # As long as so far, since all of a cache is read at each word, and one more, which the
+            # mask hides: Keras warns of a softmax of one.
             own = tf.pad(own, [[0, 0], [0, 0], [0, 1], [0, 0], [0, 0]])
             x, own, _ = self._cached(layer, x, memory.encoded, own, position, across, None)
             caches.append(own)
