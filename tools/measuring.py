@@ -139,6 +139,7 @@ def machine() -> dict[str, Any]:
         "cpu": models[0] if models else platform.processor() or None,
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "accelerators": [
             tf.config.experimental.get_device_details(device).get("device_name", device.name)
             for device in tf.config.list_physical_devices("GPU")
