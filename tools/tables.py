@@ -220,8 +220,8 @@ def _table3_runs() -> Iterable[Run]:
     # should be its own.
     often = ("Budget.observe_every = 20",)
     for student, title in (
-        ("lstm1", "LSTM-1, Multi30k: each loss on the last 300 of 3,500 steps"),
-        ("transformer", "Transformer, Multi30k: each loss on the last 300 of 5,100 steps"),
+        ("lstm1", "LSTM-1, Multi30k: each loss on the last 400 of 3,600 steps"),
+        ("transformer", "Transformer, Multi30k: each loss on the last 400 of 5,200 steps"),
     ):
         rows = f"{student}_multi30k"
         file = f"gin/tables/{rows}.gin"

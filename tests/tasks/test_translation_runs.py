@@ -132,7 +132,7 @@ def test_the_runs_of_table_3_build(student, text_gin) -> None:
     assert built.name == f"table3_{student}_multi30k"
     assert len(built._rows) == 7
     assert {len(row.trials) for row in [*built._rows, built._taught]} == {3}
-    assert built._budget.num_steps - built._budget.warm_start_steps == 300
+    assert built._budget.num_steps - built._budget.warm_start_steps == 400
 
 
 def test_there_are_configurations() -> None:

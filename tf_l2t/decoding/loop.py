@@ -107,8 +107,10 @@ def allowed(logits: tf.Tensor, position: tf.Tensor, limits: tf.Tensor) -> tf.Ten
 
 
 def like(new: Nest, old: Nest) -> Nest:
-    """Returns a nest with the static shapes and the structure that a loop started with."""
-    tf.nest.map_structure(lambda one, other: one.set_shape(other.shape), new, old)
+    """Returns a nest with the static shapes and the structure that a loop of a graph started with."""
+    tf.nest.assert_same_structure(new, old)
+    if not tf.executing_eagerly():
+        tf.nest.map_structure(lambda one, other: one.set_shape(other.shape), new, old)
     return new
 
 

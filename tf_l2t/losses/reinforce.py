@@ -19,7 +19,8 @@ class Reinforce(SequenceLoss):
 
     That holds for samples of the student as it is at this step. Those of `Translation` are of the
     student as it was at the start of the segment, without dropout: keep `Budget.observe_every`
-    small. A sample that was drawn twice counts twice. The value means nothing by itself, its
+    small. A sample that was drawn twice counts twice, and one that was cut off where it has to end
+    counts with that end, which was not drawn. The value means nothing by itself, its
     gradient does. n̄ is the mean length of the references of the batch
     (`TranslationTargets.mean_length`).
 
