@@ -1,15 +1,11 @@
 """Shared by all tests: configurations that run in seconds."""
 
 import functools
-import os
 import pathlib
 import signal
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import NamedTuple
-
-# As the package does it, before others import TensorFlow.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import gin
 import keras

@@ -1,11 +1,5 @@
 """Learning to teach with dynamic loss functions."""
 
-import os
-
-# TensorFlow leaves oneDNN off on CPUs without AVX512_VNNI and the like, where it makes LeNet three
-# times as fast. This is read once, when TensorFlow is imported; who sets it to 0 has it off.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
 import keras
 
 if keras.backend.backend() != "tensorflow":

@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 ALONE, STUDENTS, BATCH = "one worker", "two workers, students", "two workers, batch"

@@ -107,7 +107,7 @@ def allowed(logits: tf.Tensor, position: tf.Tensor, limits: tf.Tensor) -> tf.Ten
 
 
 def like(new: Nest, old: Nest) -> Nest:
-    """Returns a nest with the static shapes and the structure that a loop of a graph started with."""
+    """Returns a nest with the structure that a loop started with, and its shapes in a graph."""
     tf.nest.assert_same_structure(new, old)
     if not tf.executing_eagerly():
         tf.nest.map_structure(lambda one, other: one.set_shape(other.shape), new, old)
