@@ -28,7 +28,7 @@ def test_attention_is_w_softmax_v_s() -> None:
     for state, phi in zip(states, outputs["phi"], strict=True):
         scores = np.exp(v @ state)
         expected = np.einsum("ijn,n->ij", w.T.reshape(4, 4, 5), scores / scores.sum())
-        np.testing.assert_allclose(phi, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(phi, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("build", [attention_teacher, fixed_teacher])
