@@ -146,6 +146,23 @@ def test_coefficients_of_any_shape_are_shown(tmp_path, events_of) -> None:
     assert not any(tag.startswith("broken/h") for tag in tags)
 
 
+def test_the_words_of_least_and_most_weight_are_named(tmp_path, events_of) -> None:
+    words = ["▁a|b", "`", *(f"word{k}" for k in range(28))]
+    weights = np.arange(30, dtype="float32")
+    weights[[0, 1]] = 29.5, -2
+    summaries = Summaries(tmp_path, words)
+    summaries.told("run", 0, {"phi": weights, "short": weights[:5]}, title="Φ")
+    summaries.told("run", 1, {"phi": weights})
+    summaries.told("run", 2, {"phi": np.where(weights > 3, np.nan, weights)}, title="Φ")
+    summaries.close()
+    events = events_of(tmp_path)["run"]
+    assert [at for at in events if "least" in at[0]] == [("phi/least_and_most", 0)]
+    _, _, *rows = events["phi/least_and_most", 0][0].item().decode().split("\n")
+    assert rows[0] == "| &#96; | -2 | &#9601;a&#124;b | 29.5 |"
+    assert rows[1] == "| word0 | 2 | word27 | 29 |"
+    assert len(rows) == 10
+
+
 def test_going_on_leaves_each_point_once(tmp_path, events_of) -> None:
     killed = Summaries(tmp_path, "abc")
     teach(killed, range(5))

@@ -8,6 +8,9 @@ import numpy as np
 
 from tf_l2t.runtime.heat_map import MAX_ANNOTATED
 
+# At most half of the fewest classes that have a table.
+_SHOWN = 10
+
 
 def is_matrix(value: np.ndarray) -> bool:
     """Returns whether a coefficient has a row and a column for each class, as Φ has."""
@@ -65,6 +68,24 @@ def histograms_of(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def tables_of(name: str, value: np.ndarray, class_names: Sequence[str]) -> dict[str, str]:
+    """Returns tags and tables in Markdown: which of many classes have the least and the most.
+
+    Args:
+        name: of the coefficient.
+        value: of any shape; there is no table but for one entry for each of many classes.
+        class_names: of these, for example the words of a vocabulary.
+    """
+    many = value.ndim == 1 and value.size > MAX_ANNOTATED
+    if not many or value.size != len(class_names) or not np.isfinite(value).all():
+        return {}
+    order = np.argsort(value, kind="stable")[[*range(_SHOWN), *range(-1, -_SHOWN - 1, -1)]]
+    cells = [f"{_markdown(class_names[k])} | {value[k]:.4g}" for k in order]
+    rows = [f"| {a} | {b} |" for a, b in zip(cells[:_SHOWN], cells[_SHOWN:], strict=True)]
+    head = ["| least | | most | |", "| --- | ---: | --- | ---: |"]
+    return {f"{name}/least_and_most": "\n".join(head + rows)}
+
+
 def pair_scalars(
     name: str, value: np.ndarray, class_names: Sequence[str], pairs: Sequence[tuple[int, int]]
 ) -> dict[str, float]:
@@ -75,6 +96,11 @@ def pair_scalars(
         for i, j in pairs
         if max(i, j) < len(value)
     }
+
+
+def _markdown(text: str) -> str:
+    """Returns text of which Markdown makes no mark-up."""
+    return "".join(c if c.isalnum() else f"&#{ord(c)};" for c in text)
 
 
 def _parts(name: str, prefix: str, value: np.ndarray) -> dict[str, float]:

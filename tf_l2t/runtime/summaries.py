@@ -18,6 +18,7 @@ from tf_l2t.runtime.coefficient_scalars import (
     names_of,
     pair_scalars,
     scalars_of,
+    tables_of,
 )
 from tf_l2t.runtime.event_files import forget_from, read_tensors
 from tf_l2t.runtime.files import writing
@@ -170,14 +171,14 @@ class Summaries:
         title: str | None = None,
         shared: Mapping[str, tuple[ClassPairs, Scale]] | None = None,
     ) -> None:
-        """Writes coefficients and attention: histograms, and scalars that stay few.
+        """Writes coefficients and attention: histograms, and scalars and tables that stay few.
 
         Args:
             run: the run of TensorBoard.
             step: its step.
             values: coefficients of any shape by name.
             prefix: of the tags.
-            title: of the heat maps; if None there are none, and no large tensors are written.
+            title: of the heat maps; if None there are no heat maps, tables and large tensors.
             shared: class pairs and scale of the colours that the steps of a run have in common,
                 by name.
         """
@@ -192,7 +193,11 @@ class Summaries:
                     tf.summary.scalar(tag, number)
                 for tag, values_of in histograms_of(label, value).items():
                     tf.summary.histogram(tag, values_of)
-                if is_matrix(value) and title is not None and np.isfinite(value).all():
+                if title is None:
+                    continue
+                for tag, table in tables_of(label, value, self._class_names).items():
+                    tf.summary.text(tag, table)
+                if is_matrix(value) and np.isfinite(value).all():
                     names = names_of(len(value), self._class_names)
                     png = heat_map_image(value, names, title, scale)
                     _write_image(f"{label}/heat_map", png)
