@@ -104,8 +104,8 @@ def small_world(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None
     full = embedded_mnist()
     small = dataclasses.replace(
         full,
-        train_images=full.train_images[:5320],
-        train_labels=full.train_labels[:5320],
+        train_images=full.train_images[:7000],
+        train_labels=full.train_labels[:7000],
         test_images=full.test_images[:100],
         test_labels=full.test_labels[:100],
     )
