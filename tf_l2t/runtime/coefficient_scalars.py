@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_l2t.runtime.heat_map import MAX_ANNOTATED
+from tf_l2t.training.statistics import markdown
 
 # At most half of the fewest classes that have a table.
 _SHOWN = 10
@@ -79,11 +80,11 @@ def tables_of(name: str, value: np.ndarray, class_names: Sequence[str]) -> dict[
     many = value.ndim == 1 and value.size > MAX_ANNOTATED
     if not many or value.size != len(class_names) or not np.isfinite(value).all():
         return {}
-    order = np.argsort(value, kind="stable")[[*range(_SHOWN), *range(-1, -_SHOWN - 1, -1)]]
-    cells = [f"{_markdown(class_names[k])} | {value[k]:.4g}" for k in order]
-    rows = [f"| {a} | {b} |" for a, b in zip(cells[:_SHOWN], cells[_SHOWN:], strict=True)]
-    head = ["| least | | most | |", "| --- | ---: | --- | ---: |"]
-    return {f"{name}/least_and_most": "\n".join(head + rows)}
+    order = np.argsort(value, kind="stable")
+    cells = lambda k: [_escaped(class_names[k]), f"{value[k]:.4g}"]
+    extremes = zip(order[:_SHOWN], order[::-1][:_SHOWN], strict=True)
+    lines = [["least", "", "most", ""], *([*cells(low), *cells(high)] for low, high in extremes)]
+    return {f"{name}/least_and_most": markdown(lines)}
 
 
 def pair_scalars(
@@ -98,7 +99,7 @@ def pair_scalars(
     }
 
 
-def _markdown(text: str) -> str:
+def _escaped(text: str) -> str:
     """Returns text of which Markdown makes no mark-up."""
     return "".join(c if c.isalnum() else f"&#{ord(c)};" for c in text)
 
