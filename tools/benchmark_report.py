@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from typing import Any
+
+from tf_l2t.markdown import markdown_table
 
 PHASES = {
     "plain_training": "plain training",
@@ -87,7 +88,7 @@ def table(result: dict[str, Any]) -> str:
         f"{settings['batch']}, {settings['update_rule']}; {runs[0]['data']}; median (min..max) of "
         f"{settings['repeats']}; {machine['cores']} "
         f"cores of {machine['cpu']}, load {number(machine['load'], 1)}",
-        markdown(["", *(run["storage"] for run in runs)], rows),
+        markdown_table([["", *(run["storage"] for run in runs)], *rows]),
         "\n".join(
             f"keras.Model.fit beside {r['storage']}: {r['keras_fit']['variant']}" for r in runs
         ),
@@ -107,7 +108,7 @@ def lengths_table(runs: list[dict[str, Any]]) -> str:
         rows.append([f"{several[0]['steps']:,}"])
         for each in several:
             rows[-1] += [cell(each["seconds"], 3), number(1000 * each["seconds_per_step"], 2)]
-    return markdown(header, rows)
+    return markdown_table([header, *rows])
 
 
 def cell(spread: dict[str, float], digits: int) -> str:
@@ -124,14 +125,3 @@ def number(value: float | None, digits: int) -> str:
 def megabytes(count: int | None) -> str:
     """Returns bytes in units of 10^6."""
     return number(None if count is None else count / 1e6, 1)
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table, its columns aligned for a terminal too."""
-    lines = [list(header), ["---"] * len(header), *map(list, rows)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    lines[1] = ["-" * width for width in widths]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )

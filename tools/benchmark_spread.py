@@ -149,8 +149,9 @@ def main(argv: Sequence[str]) -> int:
         print("benchmark_spread.py: needs two cores, has one.", file=sys.stderr)
         return 2
     import measuring
-    from benchmark_report import cell, markdown, print_result
+    from benchmark_report import cell, print_result
 
+    from tf_l2t.markdown import markdown_table
     from tf_l2t.runtime.run_directory import versions
 
     ways: dict[str, Workers] = {}
@@ -185,7 +186,8 @@ def main(argv: Sequence[str]) -> int:
         ]
         for way in ways
     ]
-    table = markdown(["work", "seconds a teacher step", "speed-up in students a second"], rows)
+    header = ["work", "seconds a teacher step", "speed-up in students a second"]
+    table = markdown_table([header, *rows])
     print_result(result, table, args.json)
     return 0
 

@@ -35,7 +35,6 @@ import gin
 import numpy as np
 import tensorflow as tf
 from benchmark_options import positive
-from benchmark_report import markdown
 from benchmark_text import text_and_vocabularies, vocabulary_sizes
 from measuring import say
 
@@ -49,6 +48,7 @@ from tf_l2t.differentiation.update_rules import UpdateRule
 from tf_l2t.gin_files import register_gin_files
 from tf_l2t.losses import DynamicBilinear, DynamicDiagonal, PerToken
 from tf_l2t.losses.base import Loss
+from tf_l2t.markdown import markdown_table
 from tf_l2t.measures import ExpectedAccuracy, TranslationLogLikelihood
 from tf_l2t.students import Student, TranslationStudent
 from tf_l2t.students.student import BuildModel
@@ -241,10 +241,10 @@ def main(argv: Sequence[str]) -> int:
     fitting = [f"largest T in {args.memory} GiB, `{storage}`" for storage in _FITTED]
     header = ["student", "weights", "segment", "a step", "T", "T steps, `memory`"]
     header += ["T steps, `recompute`", *fitting]
-    print(markdown(header, rows))
+    print(markdown_table([header, *rows]))
     if tried:
         print()
-        print(markdown(["student", "storage", "T", "bytes held", "bytes computed"], tried))
+        print(markdown_table([["student", "storage", "T", "bytes held", "bytes computed"], *tried]))
     return 0
 
 

@@ -40,7 +40,7 @@ import measuring
 import numpy as np
 import tensorflow as tf
 from benchmark_options import UPDATE_RULES, builder, positive, positives, translators
-from benchmark_report import cell, markdown, print_result
+from benchmark_report import cell, print_result
 from benchmark_text import add_text_options, text_and_vocabularies
 
 from tf_l2t import translate
@@ -49,6 +49,7 @@ from tf_l2t.data.vocabularies import MakeVocabularies
 from tf_l2t.decoding import TextTranslator
 from tf_l2t.differentiation.reverse import OuterGradient
 from tf_l2t.losses import DynamicDiagonal, PerToken
+from tf_l2t.markdown import markdown_table
 from tf_l2t.measures import TranslationLogLikelihood
 from tf_l2t.runtime.export import export_student
 from tf_l2t.runtime.run_directory import versions
@@ -150,7 +151,7 @@ def search_table(result: dict[str, Any]) -> str:
         f"median (min..max) of {settings['repeats']}"
     )
     header = ["", "seconds", "sentences a second", "words written a sentence"]
-    return f"{title}; {_machine(result)}\n\n{markdown(header, rows)}"
+    return f"{title}; {_machine(result)}\n\n{markdown_table([header, *rows])}"
 
 
 def truncation(args: argparse.Namespace) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def truncation_table(result: dict[str, Any]) -> str:
         f"{settings['batch']}, {result['text']}"
     )
     header = ["last steps", "cosine with all", "norm / that of all", "|λ_0|/|λ_T|", "reverse, s"]
-    return f"{title}; {_machine(result)}\n\n{markdown(header, rows)}"
+    return f"{title}; {_machine(result)}\n\n{markdown_table([header, *rows])}"
 
 
 def _machine(result: dict[str, Any]) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tf_l2t.markdown import markdown_table
 from tf_l2t.plots.style import COLOURS, LINES, logarithmic
 from tf_l2t.score import ACCURACY, Score
-from tf_l2t.training.statistics import markdown, paired_difference, plus_minus
+from tf_l2t.training.statistics import paired_difference, plus_minus
 
 TAUGHT = "taught"
 NOISE, DEV = (45, 20, 0), (5000, 1000, 500, 100)
@@ -57,7 +58,7 @@ def _compared(rows: Rows, baseline: str | None, score: Score) -> str:
                 *([_hours(row), _step_kept(row)] if taught else []),
             ]
         )
-    return markdown(lines)
+    return markdown_table(lines)
 
 
 def side_by_side(settings: Mapping[str, Rows]) -> str:
@@ -86,7 +87,7 @@ def _beside(title: str, columns: Mapping[str, Rows]) -> str:
                 for cell, rows in pairs
             ]
             against.append([name, *(" ".join(_tested(each)[:2]).strip() for each in found)])
-    return f"{markdown(errors)}\n\n{markdown(against)}"
+    return f"{markdown_table(errors)}\n\n{markdown_table(against)}"
 
 
 def _hours(row: Mapping[str, Any]) -> str:
@@ -115,7 +116,7 @@ def per_hour(settings: Mapping[str, Rows]) -> str:
             errors = [plus_minus(row[f"{split}_error"]) for split in ("test", "dev")]
             cells = _gains(row, fixed) if "teacher_seconds" in row else [""] * 4
             lines.append([name, *errors, *cells, f"{row['learning_rate']:g}"])
-    return markdown(lines)
+    return markdown_table(lines)
 
 
 def _gains(row: Mapping[str, Any], fixed: Mapping[str, Any] | None) -> list[str]:

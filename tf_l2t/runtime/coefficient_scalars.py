@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_l2t.markdown import escaped, markdown_table
 from tf_l2t.runtime.heat_map import MAX_ANNOTATED
-from tf_l2t.training.statistics import markdown
 
 # At most half of the fewest classes that have a table.
 _SHOWN = 10
@@ -81,10 +81,10 @@ def tables_of(name: str, value: np.ndarray, class_names: Sequence[str]) -> dict[
     if not many or value.size != len(class_names) or not np.isfinite(value).all():
         return {}
     order = np.argsort(value, kind="stable")
-    cells = lambda k: [_escaped(class_names[k]), f"{value[k]:.4g}"]
+    cells = lambda k: [escaped(class_names[k]), f"{value[k]:.4g}"]
     extremes = zip(order[:_SHOWN], order[::-1][:_SHOWN], strict=True)
     lines = [["least", "", "most", ""], *([*cells(low), *cells(high)] for low, high in extremes)]
-    return {f"{name}/least_and_most": markdown(lines)}
+    return {f"{name}/least_and_most": markdown_table(lines)}
 
 
 def pair_scalars(
@@ -97,11 +97,6 @@ def pair_scalars(
         for i, j in pairs
         if max(i, j) < len(value)
     }
-
-
-def _escaped(text: str) -> str:
-    """Returns text of which Markdown makes no mark-up."""
-    return "".join(c if c.isalnum() else f"&#{ord(c)};" for c in text)
 
 
 def _parts(name: str, prefix: str, value: np.ndarray) -> dict[str, float]:

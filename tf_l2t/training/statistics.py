@@ -10,6 +10,7 @@ from typing import Any
 
 import scipy.stats
 
+from tf_l2t.markdown import markdown_table
 from tf_l2t.score import score_of
 
 
@@ -71,17 +72,7 @@ def table(results: Mapping[str, Any]) -> str:
                 f"{row['seconds']['mean']:.1f}",
             ]
         )
-    return markdown(lines)
-
-
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """Returns a Markdown table of a header and further lines; numbers are aligned to the right."""
-    lines = [lines[0], ["---"] + ["---:"] * (len(lines[0]) - 1), *lines[1:]]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
+    return markdown_table(lines)
 
 
 def comma_separated(results: Mapping[str, Any]) -> str:
