@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import os
 import pathlib
 import re
 
@@ -145,6 +146,15 @@ def test_every_file_that_is_named_exists(page: pathlib.Path) -> None:
         other = page.parent / name if name else page
         assert other.exists(), name
         assert not heading or heading in anchors(other.read_text()), heading
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [path for path in sorted((ROOT / "tools").iterdir()) if path.is_file()],
+    ids=lambda path: path.name,
+)
+def test_what_can_be_called_by_its_name_is_executable(tool: pathlib.Path) -> None:
+    assert os.access(tool, os.X_OK) == tool.read_bytes().startswith(b"#!")
 
 
 def anchors(text: str) -> set[str]:
