@@ -1,6 +1,7 @@
 """A Keras model as a student: what it accepts, its seeds, and the model that comes out."""
 
 import functools
+import itertools
 import random
 
 import keras
@@ -148,6 +149,35 @@ def test_two_dropout_layers_draw_apart():
     weights, variables = student.initial(0)
     outputs, *_ = student(weights, variables, INPUTS, training=True, seed=tf.constant([0, 0]))
     assert np.abs(outputs.features).max() > 0
+
+
+def test_layers_that_are_called_twice_draw_apart():
+    class Model(keras.Model):
+        def __init__(self, classes: int) -> None:
+            super().__init__()
+            self.dropouts = [layers.Dropout(0.5) for _ in range(2)]
+            self.dense = layers.Dense(classes)
+            self.masks: list[np.ndarray] = []
+            self(tf.zeros([1, *SHAPE]))
+
+        def call(self, x, training=False):
+            for _ in range(2):
+                x += sum(self.masked(dropout, x, training) for dropout in self.dropouts)
+            return self.dense(x)
+
+        def masked(self, dropout, x, training):
+            mask = dropout(tf.ones([400]), training=training)
+            if training:
+                self.masks.append(mask.numpy())
+            return tf.reduce_mean(mask) * x
+
+    student = Student(lambda shape, classes: Model(classes), SHAPE, CLASSES)
+    weights, variables = student.initial(0)
+    student(weights, variables, INPUTS, training=True, seed=tf.constant([0, 0]))
+    masks = student.model.masks
+    assert len(masks) == 4
+    for one, other in itertools.combinations(masks, 2):
+        assert 0.4 < np.mean(one == other) < 0.6
 
 
 def test_weights_are_a_function_of_the_seed():

@@ -10,6 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_CALLS_OF_A_LAYER = 1 << 16
+"""How far apart the seeds of two layers lie: Keras adds one at each call of a layer."""
+
 
 class HeldWeights:
     """What students share: a Keras model as a pure function of its weights and of a seed.
@@ -121,4 +124,5 @@ def _is_seed(variable: keras.Variable) -> bool:
 def _generator_state(seed: tf.Tensor | None, index: int) -> tf.Tensor:
     if seed is None:
         return tf.zeros([2], tf.uint32)
-    return tf.cast(tf.random.experimental.stateless_fold_in(seed, index), tf.uint32)
+    first = index * _CALLS_OF_A_LAYER
+    return tf.cast(tf.random.experimental.stateless_fold_in(seed, first), tf.uint32)
