@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_l2t.data.vocabulary import EOS
+from tf_l2t.data.vocabulary import BOS, EOS, PAD
 from tf_l2t.differentiation import Adam
 from tf_l2t.losses import ActorCritic, CrossEntropy, PerToken
 from tf_l2t.losses.critic import CriticState, critic_error, rewards, targets_of_values
@@ -29,7 +29,9 @@ LOGITS[:, :, 0] = LOGITS[:, :1, 0]
 LOGITS[0, 2, 1:3] = LOGITS[0, 0, 1:3]
 VALUES = RNG.normal(size=LOGITS.shape)
 OF_REFERENCES = RNG.normal(size=(*REFERENCES.shape, WORDS))
-P = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+# Padding and the begin of a sentence are never drawn.
+P = np.where(np.isin(range(WORDS), [PAD, BOS]), 0.0, np.exp(LOGITS))
+P /= P.sum(-1, keepdims=True)
 
 
 def sentences(ids: np.ndarray) -> Sentences:

@@ -102,8 +102,20 @@ def allowed(logits: tf.Tensor, position: tf.Tensor, limits: tf.Tensor) -> tf.Ten
     """
     words = tf.range(tf.shape(logits)[-1])
     last = (position + 1 >= limits)[..., tf.newaxis]
-    banned = (words == PAD) | (words == BOS) | (last & (words != EOS))
-    return tf.where(banned, tf.constant(-float("inf"), logits.dtype), logits)
+    return _banned(logits, _special(words) | (last & (words != EOS)))
+
+
+def of_words(logits: tf.Tensor) -> tf.Tensor:
+    """Returns logits [..., words] that leave -inf to `PAD` and `BOS`, which are never written."""
+    return _banned(logits, _special(tf.range(tf.shape(logits)[-1])))
+
+
+def _special(words: tf.Tensor) -> tf.Tensor:
+    return (words == PAD) | (words == BOS)
+
+
+def _banned(logits: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    return tf.where(where, tf.constant(-float("inf"), logits.dtype), logits)
 
 
 def like(new: Nest, old: Nest) -> Nest:

@@ -6,6 +6,7 @@ import gin
 import tensorflow as tf
 
 from tf_l2t.checks import not_negative, positive, whole_number
+from tf_l2t.decoding.loop import of_words
 from tf_l2t.differentiation.update_rules import Adam
 from tf_l2t.losses.critic import Critic, CriticState, critic_error, rewards, targets_of_values
 from tf_l2t.losses.sequence_loss import SequenceLoss
@@ -20,11 +21,13 @@ class ActorCritic(SequenceLoss):
 
         l(p, y) = -1/K Σ_u Σ_t Σ_a p(a|u_<t, x) Q(a; u_<t, y) / n̄
 
-    Q is constant in it: what BLEU a student that goes on with the word a after u_<t will gain from
-    there on. A critic, which reads the reference y, learns it beside the student by temporal
-    differences, a step of Adam at every step of the student's:
+    p is of the words that a sample may have, padding and the begin of a sentence apart; where a
+    sample that is too long is cut off, it is so too. Q is constant in it: what BLEU a student that
+    goes on with the word a after u_<t will gain from there on. A critic, which reads the reference
+    y, learns it beside the student by temporal differences, a step of Adam at every step of the
+    student's:
 
-        minimise (Q(u_t) - q_t)² + λ Σ_a (Q(a) - mean_b Q(b))²
+    minimise (Q(u_t) - q_t)² + λ Σ_a (Q(a) - mean_b Q(b))²
         towards  q_t = r_t + Σ_a p(a|u_≤t, x) Q'(a; u_≤t, y),    r_t = BLEU(u_≤t) - BLEU(u_<t)
         Q' ← (1 - γ) Q' + γ Q
 
@@ -132,7 +135,7 @@ class ActorCritic(SequenceLoss):
         dtype = delayed.dtype
         wanted = targets_of_values(
             tf.cast(rewards(sentences, references), dtype),
-            tf.stop_gradient(tf.cast(tf.exp(log_probabilities(logits)), dtype)),
+            tf.stop_gradient(tf.cast(_policy(logits), dtype)),
             delayed,
             sentences.mask(dtype),
         )
@@ -168,7 +171,7 @@ class ActorCritic(SequenceLoss):
                 "give those that `advance` returns."
             )
         values = tf.cast(coefficients["values"], logits.dtype)
-        expected = tf.reduce_sum(tf.exp(log_probabilities(logits)) * values, axis=-1)
+        expected = tf.reduce_sum(_policy(logits) * values, axis=-1)
         of_sentences = tf.reduce_sum(expected * candidates.sentences.mask(logits.dtype), axis=-1)
         number = tf.reduce_sum(tf.cast(candidates.sentences.lengths > 0, logits.dtype), axis=-1)
         gain = tf.math.divide_no_nan(tf.reduce_sum(of_sentences, axis=-1), number)
@@ -184,3 +187,8 @@ class ActorCritic(SequenceLoss):
             with tf.init_scope():
                 self._critics[words] = Critic(words, self.critic_embedding, self.critic_units)
         return self._critics[words]
+
+
+def _policy(logits: tf.Tensor) -> tf.Tensor:
+    """Returns p(a|u_<t, x) as samples are drawn by it."""
+    return tf.exp(log_probabilities(of_words(logits)))
