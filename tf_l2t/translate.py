@@ -37,6 +37,8 @@ _SENTENCES = flags.DEFINE_integer(
     lower_bound=1,
 )
 
+_READ_AHEAD = 16
+"""How many times as many lines are read at once, so that there are some of like length."""
 
 Translate = Callable[[list[str]], list[str]]
 
@@ -110,13 +112,17 @@ def _of_raw_text(translate: Translate, form: TextForm) -> Translate:
 def translate_lines(translate: Translate, lines: Iterable[str], out: TextIO, at_once: int) -> None:
     """Writes a line for each line, in their order; an empty one for an empty one."""
     stripped = (line.rstrip("\r\n") for line in lines)
-    while chunk := list(itertools.islice(stripped, at_once)):
-        # Sentences of like length together, so that none waits for a long one.
+    ahead = at_once * _READ_AHEAD if at_once > 1 else 1
+    while chunk := list(itertools.islice(stripped, ahead)):
+        # Sentences of like length together, so that few wait for a long one.
         full = sorted(
             (k for k in range(len(chunk)) if chunk[k].strip()), key=lambda k: len(chunk[k])
         )
-        found = translate([chunk[k] for k in full]) if full else []
-        translations = dict(zip(full, found, strict=True))
+        translations: dict[int, str] = {}
+        for k in range(0, len(full), at_once):
+            together = full[k : k + at_once]
+            found = translate([chunk[i] for i in together])
+            translations.update(zip(together, found, strict=True))
         # A translation is one line, whatever characters a student has learned to write.
         texts = [" ".join(translations.get(k, "").splitlines()) for k in range(len(chunk))]
         out.writelines(f"{text}\n" for text in texts)

@@ -321,6 +321,23 @@ def test_an_exported_student_translates_lines(make_translation, tmp_path) -> Non
     assert out.getvalue().split("\n") == [*expected, ""]
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_lines_of_like_length_are_translated_together(at_once) -> None:
+    lines = ["a" * (n % 7 + 1) for n in range(100)]
+    calls = []
+
+    def shout(sentences: list[str]) -> list[str]:
+        calls.append(sentences)
+        return [sentence.upper() for sentence in sentences]
+
+    out = io.StringIO()
+    translate.translate_lines(shout, (f"{line}\n" for line in lines), out, at_once)
+    assert out.getvalue().split() == [line.upper() for line in lines]
+    assert {len(call) for call in calls} == {at_once}
+    padded = sum(len(call) * max(map(len, call)) for call in calls)
+    assert padded <= 1.25 * sum(map(len, lines))
+
+
 def test_a_student_of_tokenised_text_translates_raw_text(make_translation, tmp_path) -> None:
     sides = ('Geht\'s "gut", Hans?', "Ja, Eva!"), ('It\'s "fine", Hans.', "Yes, Eva!")
     text = moses(ParallelText(Pairs(*sides), Pairs(*sides), {"a": Pairs(*sides)}, "de", "en", "x"))
@@ -359,6 +376,19 @@ def test_bleu_of_tokenised_text_stands_beside_that_of_what_people_wrote(make_tra
     assert found["detokenized_bleu_b"] == expected.score / 100 < 1
     assert corpus.signatures["detokenized_bleu"] == expected.signature
     assert list(corpus.bleu("dev", right[:2])) == ["bleu", "detokenized_bleu"]
+
+
+def test_a_vocabulary_in_lower_case_asks_for_no_capitals(make_translation) -> None:
+    pairs = Pairs(("Geht's gut, Hans?", "Ja, Eva!"), ("It's fine, Hans.", "Yes, Eva, it is!"))
+    text = moses(ParallelText(pairs, pairs, {"a": pairs}, "de", "en", "x"), lowercase=False)
+    corpus = make_translation(
+        text=text,
+        vocabularies=functools.partial(word_vocabularies, min_count=1, lowercase=True),
+        tokenize="none",
+        lowercase=True,
+    )._corpus
+    found = corpus.bleu("test", [sentence.lower() for sentence in text.dev.target])
+    assert found["bleu"] == found["detokenized_bleu"] == pytest.approx(1)
 
 
 def test_lines_are_read_as_utf8() -> None:

@@ -53,8 +53,9 @@ class Corpus:
     ) -> None:
         self.text = text
         self._bleu = functools.partial(corpus_bleu, tokenize=tokenize, lowercase=lowercase)
-        # Students of lower case cannot be asked for more.
-        self._detokenized_bleu = functools.partial(corpus_bleu, lowercase=text.lowercase)
+        # Students of lower case, be it of their text or of their vocabulary, cannot do more.
+        in_lower_case = text.lowercase or target_encoder.lowercase
+        self._detokenized_bleu = functools.partial(corpus_bleu, lowercase=in_lower_case)
         train, _ = encode_pairs(
             text.train, source_encoder, target_encoder, max_length, max_length_ratio
         )
