@@ -145,7 +145,7 @@ def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"no": "localhost"})
     with pytest.raises(
         DatasetUnavailableError,
-        match=r"\(ConnectionError: .*Name or.*: get de-en\.tgz .*folder in manual_dir",
+        match=r"\(ConnectionError: .*Name.*: get de-en\.tgz .* in manual_dir, which is '.*has none",
     ):
         iwslt14(tmp_path / "data", tmp_path)
 

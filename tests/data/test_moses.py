@@ -44,3 +44,14 @@ def test_both_sides_of_all_splits():
     assert [pairs for _, pairs in text.splits()] == [tokenised] * 4
     assert list(text.test) == ["a", "b"]
     assert (text.source_language, text.target_language, text.name) == ("de", "en", "x")
+
+
+@pytest.mark.parametrize("language", ["german", "DE", "", None])
+def test_a_language_that_is_no_code(language):
+    for function in (moses_tokenized, moses_detokenized):
+        with pytest.raises(ValueError, match="language is .*: give a code of two letters"):
+            function(["Ein Haus ."], language)
+    pairs = Pairs(("Ja.",), ("Yes.",))
+    text = ParallelText(pairs, pairs, {"a": pairs}, "de", language, "x")
+    with pytest.raises(ValueError, match="moses: target_language of text, x, is .*: give"):
+        moses(text)

@@ -44,7 +44,9 @@ def test_from_a_folder(folder):
 
 def test_a_file_is_missing(folder):
     (folder / "val.en.gz").unlink()
-    with pytest.raises(ValueError, match=r"val\.en\.gz cannot be read"):
+    with pytest.raises(
+        ValueError, match=r"directory is '.*raw'; dev: .*val\.en\.gz cannot be read"
+    ):
         multi30k(folder)
 
 

@@ -151,7 +151,9 @@ def test_files_that_do_not_fit(files, german, english, message):
 
 def test_no_file(files, tmp_path):
     german, english = files()
-    with pytest.raises(ValueError, match=r"none\.de cannot be read \(No such file .*correct"):
+    with pytest.raises(
+        ValueError, match=r"^train: \S*none\.de cannot be read \(No such file .*correct"
+    ):
         read((tmp_path / "none.de", english))
     with pytest.raises(ValueError, match=r"cannot be read \(Is a directory"):
         read((german, tmp_path))
@@ -163,6 +165,10 @@ def test_not_two_files(files):
         read(files(), dev=str(german))
     with pytest.raises(ValueError, match="test is .*: give two files"):
         read(files(), test=(german,))
+    with pytest.raises(ValueError, match="train is None: give two files"):
+        read(files(), train=None)
+    with pytest.raises(ValueError, match=r"test a is \(.*, 5\): give two files"):
+        read(files(), test={"a": (german, 5)})
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,7 @@ def test_not_two_files(files):
         ({"train": Pairs(("a", "b"), ("c",))}, "x: train has 2 source and 1 target sentences; gi"),
         ({"dev": Pairs((), ())}, "x: dev has no sentences; give one pair"),
         ({"test": {}}, "x: test has no set; give one"),
+        ({"test": {"dev": Pairs(("a",), ("b",))}}, "x: test has a set 'dev', which is that of"),
         ({"test": {"t": Pairs("ab", "cd")}}, "x: test t is a string; give a sequence"),
     ],
 )

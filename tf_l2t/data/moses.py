@@ -10,6 +10,7 @@ import gin
 
 from tf_l2t.data.parallel_text import Pairs, ParallelText
 
+_CODE = re.compile("[a-z]{2,3}")
 _LAST_STOP = re.compile(r"(?<=[^\s.])\.$")
 
 
@@ -22,10 +23,14 @@ def moses_tokenized(sentences: Iterable[str], language: str, lowercase: bool = T
     Args:
         sentences: raw text.
         language: two-letter code of its language, which decides about full stops and apostrophes.
+            As in the script, one that it has no rules for is taken apart like English.
         lowercase: whether to write all in lower case.
 
     Returns:
         A sentence for each.
+
+    Raises:
+        ValueError: `language` is not such a code.
 
     Example:
         >>> moses_tokenized(["It's five o'clock."], "en")
@@ -33,6 +38,7 @@ def moses_tokenized(sentences: Iterable[str], language: str, lowercase: bool = T
     """
     import sacremoses
 
+    _check_language("language", language)
     tokenizer = sacremoses.MosesTokenizer(language)
     words = (tokenizer.tokenize(sentence, return_str=True) for sentence in sentences)
     # The script parts the last word from its full stop whatever it is; sacremoses does not.
@@ -50,12 +56,16 @@ def moses_detokenized(sentences: Iterable[str], language: str) -> list[str]:
     Returns:
         A sentence for each.
 
+    Raises:
+        ValueError: `language` is not such a code.
+
     Example:
         >>> moses_detokenized(["it &apos;s five o &apos;clock ."], "en")
         ["it's five o'clock."]
     """
     import sacremoses
 
+    _check_language("language", language)
     detokenizer = sacremoses.MosesDetokenizer(language)
     return [detokenizer.detokenize(sentence.split()) for sentence in sentences]
 
@@ -73,7 +83,7 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
         exported: `tf_l2t.translate` takes it apart, and puts the translations together.
 
     Raises:
-        ValueError: the text is tokenised already.
+        ValueError: the text is tokenised already, or the code of a language is not one.
 
     Example:
         >>> text = moses(multi30k())
@@ -81,6 +91,8 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
 
     if text.tokenized:
         raise ValueError(f"moses: text, {text.name}, is tokenised already; give it once.")
+    for name in ("source_language", "target_language"):
+        _check_language(f"moses: {name} of text, {text.name},", getattr(text, name))
 
     def tokenized(pairs: Pairs) -> Pairs:
         return Pairs(
@@ -97,3 +109,9 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
         lowercase=lowercase,
         raw_targets={name: pairs.target for name, pairs in [("dev", text.dev), *text.test.items()]},
     )
+
+
+def _check_language(name: str, language: str) -> None:
+    """Refuses what sacremoses would take for a language without rules of its own."""
+    if not isinstance(language, str) or not _CODE.fullmatch(language):
+        raise ValueError(f"{name} is {language!r}: give a code of two letters, such as 'de'")

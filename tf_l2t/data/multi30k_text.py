@@ -57,7 +57,10 @@ def multi30k(directory: str | os.PathLike[str] | None = None) -> ParallelText:
         return folder / f"{split}.de.gz", folder / f"{split}.en.gz"
 
     tests = {split: files(split) for split in _TESTS}
-    return aligned_files(files("train"), files("val"), tests, "de", "en", name="multi30k")
+    try:
+        return aligned_files(files("train"), files("val"), tests, "de", "en", name="multi30k")
+    except ValueError as error:
+        raise ValueError(f"multi30k: directory is {os.fspath(folder)!r}; {error}") from error
 
 
 def _downloaded() -> pathlib.Path:

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import gin
@@ -44,7 +44,8 @@ class ParallelText:
     """Sentence pairs for training, for judging and for the report.
 
     Raises:
-        ValueError: a split has no pairs, or sentences without a partner, or there is no test.
+        ValueError: a split has no pairs, or sentences without a partner, or there is no test, or
+            one that is called "dev".
     """
 
     train: Pairs
@@ -69,6 +70,8 @@ class ParallelText:
     def __post_init__(self) -> None:
         if not self.test:
             raise ValueError(f"{self.name}: test has no set; give one at least")
+        if "dev" in self.test:
+            raise ValueError(f"{self.name}: test has a set 'dev', which is that of dev; rename it")
         for split, pairs in self.splits():
             if isinstance(pairs.source, str) or isinstance(pairs.target, str):
                 raise ValueError(f"{self.name}: {split} is a string; give a sequence of sentences")
@@ -154,11 +157,15 @@ def aligned_files(
 
 def _pairs(argument: str, files: tuple[Path, Path], drop_empty: bool) -> Pairs:
     """Returns the pairs of two files."""
-    if isinstance(files, (str, os.PathLike)) or len(files) != 2:
+    several = isinstance(files, Sequence) and not isinstance(files, str)
+    if not several or [isinstance(file, (str, os.PathLike)) for file in files] != [True, True]:
         raise ValueError(
             f"{argument} is {files!r}: give two files, of the source and of the target language"
         )
-    source, target = map(read_lines, files)
+    try:
+        source, target = map(read_lines, files)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from error
     if len(source) != len(target):
         raise ValueError(
             f"{argument}: {os.fspath(files[0])} has {len(source)} lines, "

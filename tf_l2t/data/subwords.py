@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -142,6 +143,17 @@ def train_subwords(
     except RuntimeError as error:
         raise ValueError(
             f"vocabulary_size is {vocabulary_size}, which does not suit the text: "
-            f"{str(error).rpartition('] ')[2]}"
+            f"{_remedy(str(error))}"
         ) from error
     return Subwords(model.getvalue(), lowercase)
+
+
+def _remedy(problem: str) -> str:
+    """Returns what to do about a size of the vocabulary that SentencePiece refuses."""
+    at_least = re.search(r"required_chars\. \d+ vs (\d+)", problem)
+    at_most = re.search(r"value <= (\d+)", problem)
+    if at_least:
+        return f"give {at_least[1]} or more, so that each of its characters has a piece"
+    if at_most:
+        return f"give {at_most[1]} or less"
+    return problem.rpartition("] ")[2]

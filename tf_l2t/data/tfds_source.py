@@ -16,6 +16,7 @@ import numpy as np
 from tf_l2t.data.sources import Source, arrays
 
 OTHER = "choose another dataset, or give your own arrays to tf_l2t.data.arrays"
+_LONGEST_CAUSE = 1000
 
 
 class DatasetUnavailableError(RuntimeError):
@@ -194,5 +195,5 @@ def unavailable(
     because = ""
     if cause is not None:
         line = str(cause).strip().partition("\n")[0]
-        because = f" ({type(cause).__name__}: {line[:300]})"
+        because = f" ({type(cause).__name__}: {line[:_LONGEST_CAUSE]})"
     return DatasetUnavailableError(f"{where} {what}{because}: {remedy}")

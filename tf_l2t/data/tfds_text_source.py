@@ -89,6 +89,8 @@ def iwslt14(
             folder = pathlib.Path(manual_dir).expanduser()
         urls = () if (folder / ARCHIVE).exists() else (URL,)
         remedy = f"get {ARCHIVE} of WIT3 2014-01, and name its folder in manual_dir"
+        if urls and manual_dir is not None:
+            remedy += f", which is {os.fspath(manual_dir)!r} and has none"
         prepare(where, builder, urls, folder, remedy)
     return _read(where, builder, ("de", "en"), ("train", "validation", "test"))
 

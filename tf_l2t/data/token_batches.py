@@ -67,7 +67,7 @@ class TokenBatches:
                     f"max_tokens is {max_tokens}, but example {longest.argmax()} has a sentence of "
                     f"{longest.max()} words, and {np.sum(longest > max_tokens)} of {len(longest)} "
                     "examples are too long: give more, or leave long sentences out with the "
-                    "max_length of encode_pairs"
+                    "max_length of Translation or encode_pairs"
                 )
         if max_sentences is not None:
             whole_number("TokenBatches", "max_sentences", max_sentences, 1)
