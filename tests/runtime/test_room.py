@@ -35,7 +35,10 @@ def test_this_machine() -> None:
 def test_hardware_is_named_without_and_with_gpus(monkeypatch) -> None:
     monkeypatch.setattr(room.os, "sched_getaffinity", lambda process: {3}, raising=False)
     monkeypatch.setattr(room.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     assert room.hardware() == ["CPU, 1 core"]
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    assert room.hardware() == ["CPU, 1 core, TF_ENABLE_ONEDNN_OPTS=1"]
 
     gpus = [types.SimpleNamespace(name=f"/physical_device:GPU:{k}") for k in range(2)]
     names = {gpus[0].name: {"device_name": "NVIDIA H100"}, gpus[1].name: {}}

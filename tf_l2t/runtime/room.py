@@ -14,6 +14,7 @@ from tf_l2t.differentiation.plan import Room
 
 _PROC = pathlib.Path("/proc")
 _CGROUP = pathlib.Path("/sys/fs/cgroup")
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
@@ -24,12 +25,17 @@ def room() -> Room:
 
 
 def hardware() -> list[str]:
-    """Returns what trains the students: the names of the GPUs, without any the number of cores."""
+    """Returns what trains the students: the names of the GPUs, without any the number of cores.
+
+    With cores goes the setting of oneDNN where there is one, which decides how fast they are.
+    """
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         affinity = getattr(os, "sched_getaffinity", None)
         count = len(affinity(0)) if affinity else os.cpu_count()
-        return [f"CPU, {count} {'core' if count == 1 else 'cores'}"]
+        setting = os.environ.get(_ONEDNN)
+        cores = f"CPU, {count} {'core' if count == 1 else 'cores'}"
+        return [cores if setting is None else f"{cores}, {_ONEDNN}={setting}"]
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return [each.get("device_name", gpu.name) for each, gpu in zip(details, gpus, strict=True)]
 
