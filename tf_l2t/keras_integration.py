@@ -199,6 +199,7 @@ class Teach(keras.callbacks.Callback):
             else first_examples("training_data", training_data, count, classes)
         )
         self._lesson: KerasLesson | None = None
+        self._optimizer: keras.optimizers.Optimizer | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Checks that everything fits, and lets the loss use the teacher."""
@@ -206,7 +207,9 @@ class Teach(keras.callbacks.Callback):
         loss = self._checked_loss()
         self._num_steps = self._planned_steps()
         lesson = self._lesson_for(loss)
-        if lesson is not self._lesson:
+        # What measures is compiled with the optimizer's counter.
+        if lesson is not self._lesson or self._optimizer is not self.model.optimizer:
+            self._optimizer = self.model.optimizer
             self._observer = Observer(
                 self.model,
                 self.teacher.num_classes,
@@ -245,8 +248,14 @@ class Teach(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps."""
+        before = self._step
         self._step = self._epoch_start + batch + 1
-        if self._step > self._num_steps:
+        steps = self.params.get("steps")
+        if (
+            steps is not None
+        ):  # Of a last execution with fewer steps Keras tells where it would end.
+            self._step = min(self._step, self._epoch_start + steps)
+        if before >= self._num_steps:
             raise ValueError(
                 f"Teach: fit goes on after num_steps={self._num_steps} steps, for which the "
                 "teacher has no state; give num_steps the whole length of the training."

@@ -281,6 +281,45 @@ def test_without_training_data_the_batches_are_counted(taught) -> None:
     np.testing.assert_allclose([o[0] for o in observed[1:]], accuracies[:-1], rtol=1e-6)
 
 
+def test_a_new_optimizer_and_validation_batches_that_are_not_trained_on(taught) -> None:
+    x, y = taught.batches(1)
+    observed = []
+
+    class Record(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None) -> None:
+            if batch == 0:
+                observed.append(loss.lesson._observed.numpy())
+
+    for times in (1, 2):
+        loss = tf_l2t.TaughtLoss(taught.teacher)
+        teach = tf_l2t.Teach(taught.teacher, taught.dev)
+        model = taught.compiled(loss=loss)
+        initial = model.get_weights()
+        for _ in range(times):
+            observed.clear()
+            model = taught.compiled(model=model, loss=loss)
+            model.set_weights(initial)
+            model.fit(
+                tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH).repeat(),
+                epochs=6,
+                steps_per_epoch=5,
+                shuffle=False,
+                validation_data=taught.dev,
+                callbacks=[teach, Record()],
+                verbose=0,
+            )
+        if times == 1:
+            once = list(observed)
+    np.testing.assert_allclose(observed, once, rtol=1e-5)
+
+
+def test_the_last_execution_may_have_fewer_steps(taught) -> None:
+    x, y = taught.batches(1)
+    x, y = x[: 7 * BATCH], y[: 7 * BATCH]
+    got = fit(taught, taught.compiled(steps_per_execution=5), x, y)
+    np.testing.assert_allclose(got, fit(taught, taught.compiled(), x, y), rtol=1e-4, atol=1e-5)
+
+
 def test_sample_weights_work(taught) -> None:
     x, y = taught.batches(1)
     weighted, zero = taught.compiled(), taught.compiled()
