@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from tf_l2t.data import CIFAR10_PAIRS, MNIST_PAIRS, LongTail, PairFlips, UniformFlips
+from tf_l2t.data import (
+    CIFAR10_PAIRS,
+    MNIST_PAIRS,
+    LongTail,
+    PairFlips,
+    UniformFlips,
+    corruptions,
+)
 from tf_l2t.data.permutations import uniform
 
 LABELS = np.arange(20_000, dtype=np.int32) % 10
@@ -49,6 +56,20 @@ def test_nothing_is_nothing(corruption) -> None:
     rows, labels = corruption(LABELS, 10)
     np.testing.assert_array_equal(rows, np.arange(len(LABELS)))
     np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_a_label_is_where_its_draw_lies_in_its_row_of_the_matrix() -> None:
+    corruption = UniformFlips(0.4, seed=3)
+    limits = np.cumsum(corruption.transition_matrix(10), axis=1)[LABELS, :-1]
+    draws = uniform(len(LABELS), 3, corruptions._FLIPS)
+    _, labels = corruption(LABELS, 10)
+    np.testing.assert_array_equal(labels, (draws[:, None] >= limits).sum(axis=1))
+
+
+@pytest.mark.parametrize("pairs", [(2, 7), ((2, 7, 1),)])
+def test_pairs_that_are_none(pairs) -> None:
+    with pytest.raises(ValueError, match="PairFlips: pairs must hold pairs of classes, got"):
+        PairFlips(pairs)
 
 
 def test_everything_is_everything() -> None:

@@ -63,8 +63,11 @@ class _Flips(Corruption):
         assert matrix is not None
         draws = uniform(len(labels), self.seed, _FLIPS)
         # The last column is 1 but for rounding, and no draw may lie beyond it.
-        limits = np.cumsum(matrix, axis=1)[labels, :-1]
-        flipped = (draws[:, None] >= limits).sum(axis=1).astype(np.int32)
+        limits = np.cumsum(matrix, axis=1)[:, :-1]
+        flipped = np.empty(len(labels), np.int32)
+        for label in range(num_classes):  # Not all at once: examples times classes are many.
+            of_class = labels == label
+            flipped[of_class] = np.searchsorted(limits[label], draws[of_class], side="right")
         return np.arange(len(labels)), flipped
 
 
@@ -96,6 +99,12 @@ class PairFlips(_Flips):
         super().__init__(seed=seed)
         if isinstance(pairs, str):
             pairs = _PAIRS[one_of("PairFlips", "pairs", pairs, tuple(_PAIRS))]
+        for pair in pairs:
+            if np.shape(pair) != (2,):
+                raise ValueError(
+                    f"PairFlips: pairs must hold pairs of classes, got {pair!r} in {pairs!r}; give "
+                    "((2, 7), (3, 8)), for example."
+                )
         self.pairs = [[int(i), int(j)] for i, j in pairs]
         self.rate = _part("PairFlips", rate)
         if any(i == j for i, j in self.pairs):
