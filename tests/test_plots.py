@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -43,6 +44,15 @@ def write_run(directory, classes: int = 3, times: int = 5, **told: np.ndarray) -
     steps = np.arange(times) * 10
     values = {"phi": phi, **told}
     np.savez(directory / "coefficients.npz", steps=steps, state_vectors=vectors, **values)
+    write_teacher(directory / "teacher")
+
+
+def write_teacher(directory) -> str:
+    """Writes what the figures read of a teacher, and returns its digest."""
+    directory.mkdir(exist_ok=True)
+    record = json.dumps({"loss": {"class": "DynamicBilinear", "arguments": {}}}).encode()
+    (directory / "teacher.json").write_bytes(record)
+    return hashlib.sha256(record).hexdigest()
 
 
 def names_of(paths) -> set[str]:
@@ -67,6 +77,22 @@ def test_wrong_labels_are_drawn_beside_what_was_learned(classes, tmp_path) -> No
     wrong["data"]["corruption"] = {"wrong_labels": 0.4, "labels_of_class": matrix.tolist()}
     (tmp_path / "results.json").write_text(json.dumps(wrong))
     assert names_of(write_figures(tmp_path)) == OF_RESULTS | OF_PHI | {"noise.png"}
+
+
+def test_the_loss_is_that_of_the_teacher_that_taught(tmp_path) -> None:
+    (tmp_path / "run").mkdir()
+    write_run(tmp_path / "run")
+    digest = write_teacher(tmp_path / "teacher")
+
+    def of(**taught_by) -> set[str]:
+        taught = results(3) | {"taught_by": {"path": str(tmp_path / "teacher"), **taught_by}}
+        (tmp_path / "run" / "results.json").write_text(json.dumps(taught))
+        return names_of(write_figures(tmp_path / "run")) - OF_RESULTS
+
+    assert of(sha256=digest) == OF_PHI
+    # Another lies there now, or none: what Φ means is not known.
+    assert of(sha256="of another") == OF_PHI - {"loss_surface.png"}
+    assert of(sha256=digest, path=str(tmp_path / "nowhere")) == OF_PHI - {"loss_surface.png"}
 
 
 def test_what_is_not_there_yet_is_left_out(tmp_path) -> None:
@@ -94,7 +120,6 @@ def test_coefficients_of_another_shape_have_no_matrix_to_draw(shape, tmp_path) -
 
 def test_the_surface_is_that_of_the_bilinear_loss_alone(tmp_path) -> None:
     write_run(tmp_path)
-    (tmp_path / "teacher").mkdir()
     (tmp_path / "teacher" / "teacher.json").write_text('{"loss": {"class": "Another"}}')
     assert names_of(write_figures(tmp_path)) == OF_RESULTS | OF_PHI - {"loss_surface.png"}
 

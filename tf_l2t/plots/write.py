@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +98,8 @@ def _of_student(
     matrices = student.told.get("phi")
     if matrices is None or not len(matrices) or not is_matrix(matrices[0]) or len(matrices[0]) < 2:
         return {}
-    name = loss["class"] if loss else None
+    loss = loss or {"class": None, "arguments": {}}
+    name = loss["class"]
     classes = matrices.shape[-1]
     names = names_of(classes, class_names)
     pairs = [_numbered(pair, names) for pair in class_pairs or ()]
@@ -111,16 +113,16 @@ def _of_student(
             figure, student.steps, matrices, names, against
         ),
     }
-    if labels_of_class is not None:
+    if labels_of_class is not None and name:
         applied = np.array(labels_of_class)
         learned, forward = matrices[-1], name == "DynamicForwardCorrection"
         if forward:
             # As the loss itself does, but without TensorFlow.
-            right = loss["arguments"].get("least_right", 0.0) if loss else 0.0
+            right = loss["arguments"].get("least_right", 0.0)
             learned = right * np.eye(classes) + (1 - right) * scipy.special.softmax(learned, axis=1)
         figures["noise"] = lambda figure: noise(figure, applied, learned, names, forward)
     beside = [(i, j) for i, j in pairs if i != j]
-    if name in (None, "DynamicBilinear") and beside:
+    if name == "DynamicBilinear" and beside:
         bias = student.told.get("bias")
         figures["loss_surface"] = lambda figure: loss_surface(
             figure, student.steps, matrices, bias, names, beside[0]
@@ -143,10 +145,13 @@ def _numbered(pair: Sequence[int | str], names: Sequence[str]) -> tuple[int, int
 
 
 def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Returns what the teacher's record says of the loss; None if it is not there any more."""
     taught_by = results.get("taught_by")
     teacher = pathlib.Path(taught_by["path"]) if taught_by else run_directory / "teacher"
     try:
-        record = json.loads((teacher / "teacher.json").read_text())["loss"]
-        return record if record["class"] else None
+        record = (teacher / "teacher.json").read_bytes()
+        if taught_by and hashlib.sha256(record).hexdigest() != taught_by["sha256"]:
+            return None
+        return json.loads(record)["loss"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
