@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numbers
 import operator
+import types
+import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,15 +35,16 @@ def whole_number(owner: str, name: str, value: Any, minimum: int, remedy: str = 
     return number
 
 
-def instance_of(owner: str, name: str, value: Any, kind: type) -> None:
+def instance_of(owner: str, name: str, value: Any, kind: type | types.UnionType) -> None:
     """Checks that an argument is of a kind.
 
     Raises:
         ValueError: if it is not, with what a gin file may have forgotten.
     """
     if not isinstance(value, kind):
+        names = " or ".join(each.__name__ for each in typing.get_args(kind) or (kind,))
         raise ValueError(
-            f"{owner}: {name} must be a {kind.__name__}, got {value!r}; in a gin file, bind it "
+            f"{owner}: {name} must be a {names}, got {value!r}; in a gin file, bind it "
             "with brackets, as in @Name()."
         )
 

@@ -16,6 +16,12 @@ def test_rows_need_positive_learning_rates(rates) -> None:
         Row("x", CrossEntropy(), rates)
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy, None, {"a": CrossEntropy(), "b": "b"}])
+def test_a_loss_that_is_none(loss) -> None:
+    with pytest.raises(ValueError, match="Row 'x': loss must be a Loss or EstimatedLoss, got .*@N"):
+        Row("x", loss, (0.1,))
+
+
 def test_every_variant_is_tried_at_every_rate() -> None:
     losses = {"a": LabelSmoothing(epsilon=0.1), "b": LabelSmoothing(epsilon=0.2)}
     row = Row("x", losses, (0.1, 0.25))

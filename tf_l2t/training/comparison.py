@@ -121,6 +121,10 @@ class Comparison:
             for trial in row.trials:
                 loss, _ = row.variants[trial.variant]
                 if isinstance(loss, EstimatedLoss):
+                    # Its students come later; their recipe is a part of the configuration now.
+                    own = row.recipe or recipe
+                    own(trial.learning_rate, budget.num_steps)
+                    self._warm_start(self._tasks[row.trained_on][_TABLE], own)
                     continue
                 teaching = self._teach(row, trial, _SEARCH)
                 if trial.learning_rate == row.learning_rates[0]:

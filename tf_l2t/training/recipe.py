@@ -79,10 +79,19 @@ class Recipe:
         update_rule: `SGD`, `Adam` or `AdamW`, called with the learning rate; bind its other
             arguments by gin.
         learning_rate_schedule: (learning rate, T) -> what the update rule takes for it.
+
+    Raises:
+        ValueError: when called, if `update_rule` makes something else, such as a Keras optimizer.
     """
 
     update_rule: Callable[..., UpdateRule]
     learning_rate_schedule: Callable[[float, int], Any]
 
     def __call__(self, learning_rate: float, num_steps: int) -> UpdateRule:
-        return self.update_rule(learning_rate=self.learning_rate_schedule(learning_rate, num_steps))
+        rule = self.update_rule(learning_rate=self.learning_rate_schedule(learning_rate, num_steps))
+        if not isinstance(rule, UpdateRule):
+            raise ValueError(
+                f"Recipe: update_rule must make an update rule, got {rule!r} of it; bind "
+                "@tf_l2t.SGD, @tf_l2t.Adam or @tf_l2t.AdamW."
+            )
+        return rule

@@ -76,6 +76,8 @@ class Row:
         for argument, value in (("loss", self.loss), ("teacher", self.teacher)):
             if isinstance(value, Mapping) and not value:
                 raise ValueError(f"Row {self.name!r}: {argument} is empty; give at least one.")
+        for loss, _ in self.variants.values():
+            instance_of(f"Row {self.name!r}", "loss", loss, AnyLoss)
         estimated = any(isinstance(loss, EstimatedLoss) for loss, _ in self.variants.values())
         if estimated and self.teacher is not None:
             raise ValueError(
