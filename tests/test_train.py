@@ -323,6 +323,19 @@ def test_bad_input_ends_in_one_clear_message(
     assert not directory.exists()
 
 
+def test_a_binding_that_changes_nothing_is_named(tiny_gin, tmp_path, train_command) -> None:
+    bindings = [
+        ("mlp.hidden = (7,)", False),
+        ("no_such_row/Row.learning_rates = (0.3,)", False),
+        ("tf_l2t.SGD.momentum = 0.5", True),
+        ("NUM_STEPS = 1", True),
+    ]
+    given = [f"--gin_bindings={binding}" for binding, _ in bindings]
+    done = train_command(f"--gin_file={tiny_gin}", *given, f"--run_dir={tmp_path / 'run'}")
+    for binding, changes in bindings:
+        assert (f"{binding!r} changes nothing" in done.stderr) != changes, binding
+
+
 def test_students_that_fit_nowhere_end_the_command_before_any_work(
     tiny_gin, tmp_path, train_command, monkeypatch
 ) -> None:

@@ -164,6 +164,7 @@ def _main(
         directory = RunDirectory(path)
         config = gin.operative_config_str()
         _check_macros(config)
+        unread = _unread_bindings(config)
         if _DETERMINISTIC.value:
             # A macro that nothing reads: a run is not gone on with without the flag.
             config += "\nDETERMINISTIC = True\n"
@@ -171,6 +172,12 @@ def _main(
         resumed = directory.claim(config, resume, _OVERWRITE.value)
     except BAD_INPUT as error:
         raise BadInputError(_sentence(error)) from error
+    for binding in unread if worker == 0 else ():
+        print(
+            f"tf_l2t.{program}: --gin_bindings={binding!r} changes nothing: no part of this "
+            "configuration reads it, or one in a scope goes before it.",
+            file=sys.stderr,
+        )
     if worker == 0:
         print(f"{'Going on with' if resumed else 'Writing to'} {directory.path}", flush=True)
     try:
@@ -219,6 +226,33 @@ def _check_macros(config: str) -> None:
                 f"--gin_bindings={binding!r} sets the macro {macro[1]}, which nothing reads; the "
                 f"configuration reads {', '.join(read)}. Bind Class.argument to set an argument."
             )
+
+
+def _unread_bindings(config: str) -> list[str]:
+    """Returns the bindings of arguments on the command line that are not in the configuration."""
+    effective = _bindings(config)
+
+    def is_read(given: gin.config_parser.BindingStatement) -> bool:
+        return any(
+            each.arg_name == given.arg_name
+            and f".{each.selector}".endswith(f".{given.selector.rpartition('.')[2]}")
+            and f"{each.scope}/".startswith(f"{given.scope}/" if given.scope else "")
+            and repr(each.value) == repr(given.value)
+            for each in effective
+        )
+
+    return [
+        binding
+        for binding in _GIN_BINDINGS.value
+        if not all(is_read(each) for each in _bindings(binding) if each.arg_name)
+    ]
+
+
+def _bindings(text: str) -> list[gin.config_parser.BindingStatement]:
+    """Returns what lines of gin bind."""
+    statements = gin.config_parser.ConfigParser(text, gin.config.ParserDelegate())
+    kind = gin.config_parser.BindingStatement
+    return [statement for statement in statements if isinstance(statement, kind)]
 
 
 def _sentence(error: BaseException) -> str:
