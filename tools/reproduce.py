@@ -92,19 +92,11 @@ def main(argv: Sequence[str]) -> int:
     args = arguments(argv)
     table = TABLES[args.table]
     record = args.results / f"{record_name(args.table)}.json"
-    kept = json.loads(record.read_text())["runs"] if record.exists() else {}
-    # What is left of earlier commands is no part of this table.
-    kept = {
-        run.name: kept[run.name]
-        for run in table.runs
-        if run.name in kept
-        and kept[run.name]["made_by"] == _made_by(run)
-        and _is_of_its_teacher(run, kept[run.name], args.results)
-    }
     todo = [run for run in table.runs if not args.only or run.name in args.only]
     todo = [run for run in todo if not args.rows or run.chosen_by in args.rows]
     asked = {run.name for run in todo}
     if args.keep:
+        kept = _kept(table, record, args.results)
         todo = [run for run in todo if run.name not in kept]
     code = 0
     try:
@@ -118,6 +110,8 @@ def main(argv: Sequence[str]) -> int:
         if result:
             teacher = args.runs / args.table / name / "teacher"
             _keep_teacher(teacher, kept_teacher(args.results, args.table, name))
+    # Read now, and not before the runs: others may have reported in the meantime.
+    kept = _kept(table, record, args.results)
     found = {name: result or kept.get(name) for name, result in found.items()}
     _report(table, {name: result for name, result in found.items() if result}, record)
     missing = [name for name, result in found.items() if not result]
@@ -125,6 +119,18 @@ def main(argv: Sequence[str]) -> int:
         how = lambda name: _status(args.runs / args.table / name) or "not begun"
         print("Not complete: " + ", ".join(f"{name} ({how(name)})" for name in missing))
     return code or int(bool(asked.intersection(missing)))
+
+
+def _kept(table: Table, record: pathlib.Path, results: pathlib.Path) -> dict[str, Any]:
+    """Returns the runs that a table's record has, less those of earlier commands or teachers."""
+    runs = json.loads(record.read_text())["runs"] if record.exists() else {}
+    return {
+        run.name: runs[run.name]
+        for run in table.runs
+        if run.name in runs
+        and runs[run.name]["made_by"] == _made_by(run)
+        and _is_of_its_teacher(run, runs[run.name], results)
+    }
 
 
 def _cores() -> list[int]:
@@ -180,6 +186,8 @@ def _run_all(todo: list[Run], args: argparse.Namespace) -> int:
             while waiting and free:
                 run, core = waiting.pop(0), free.pop(0)
                 mark = _begun(run, runs)
+                # It was of what lay there before; a new one comes with the end of the run.
+                (runs / f"{run.name}.made_by").unlink(missing_ok=True)
                 working[_start(run, args, runs, core)] = (run, core, time.monotonic(), mark)
                 print(f"{run.name}: started; {runs / run.name}.log tells how far it is", flush=True)
             time.sleep(0.2)
