@@ -7,8 +7,8 @@
 
 `search`: an exported student translates --sentences lines as `python -m tf_l2t.translate` does,
 text to text, by beam search and greedily (a beam of 1). A student that has learned nothing ends
-its sentences where it must, at 1.5 times the pieces or words of the source's vocabulary and 10 more, so
-that its times are those of the longest translations; a trained one, of --student_dir, has the beam that it was
+its sentences where it must, at 1.5 times the pieces of the source and 10 more, so that its times
+are those of the longest translations; a trained one, of --student_dir, has the beam that it was
 exported with.
 
 `truncation`: a student is trained once and again under the same teacher, and each time the reverse
