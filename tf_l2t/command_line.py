@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 import sys
 import tempfile
 import tokenize
@@ -218,14 +217,15 @@ def _main(
 
 def _check_macros(config: str) -> None:
     """Raises ValueError for a macro that the command line binds and nothing reads."""
+    read = [each.selector for each in _bindings(config) if not each.arg_name]
     for binding in _GIN_BINDINGS.value:
-        macro = re.match(r"\s*(\w+)\s*=", binding)
-        if macro and not re.search(rf"^{macro[1]} =", config, re.MULTILINE):
-            read = re.findall(r"^(\w+) =", config, re.MULTILINE)
-            raise ValueError(
-                f"--gin_bindings={binding!r} sets the macro {macro[1]}, which nothing reads; the "
-                f"configuration reads {', '.join(read)}. Bind Class.argument to set an argument."
-            )
+        for macro in _bindings(binding):
+            if not macro.arg_name and macro.selector not in read:
+                raise ValueError(
+                    f"--gin_bindings={binding!r} sets the macro {macro.selector}, which nothing "
+                    f"reads; the configuration reads {', '.join(read)}. Bind Class.argument to set "
+                    "an argument."
+                )
 
 
 def _unread_bindings(config: str) -> list[str]:
@@ -249,7 +249,7 @@ def _unread_bindings(config: str) -> list[str]:
 
 
 def _bindings(text: str) -> list[gin.config_parser.BindingStatement]:
-    """Returns what lines of gin bind."""
+    """Returns what lines of gin bind; a macro has the `arg_name` "" and is the `selector`."""
     statements = gin.config_parser.ConfigParser(text, gin.config.ParserDelegate())
     kind = gin.config_parser.BindingStatement
     return [statement for statement in statements if isinstance(statement, kind)]

@@ -252,65 +252,55 @@ def test_a_new_optimizer_has_a_counter_of_its_own(taught) -> None:
     assert history[0] == pytest.approx(history[1], rel=1e-5)
 
 
-def test_without_training_data_the_batches_are_counted(taught) -> None:
-    x, y = taught.batches(1)
-    loss = tf_l2t.TaughtLoss(taught.teacher)
-    model = taught.compiled(loss=loss, metrics=["accuracy"])
-    accuracies, observed = [], []
+class AtEpochs(keras.callbacks.Callback):
+    """What the lesson of a loss was told before each epoch, and the accuracy at its end."""
 
-    class Record(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None) -> None:
-            accuracies.append(logs["accuracy"])
+    def __init__(self, loss: tf_l2t.TaughtLoss) -> None:
+        super().__init__()
+        self.loss, self.observed, self.accuracies = loss, [], []
 
-        def on_train_batch_begin(self, batch, logs=None) -> None:
-            if batch == 0:
-                observed.append(loss.lesson._observed.numpy())
+    def on_train_batch_begin(self, batch, logs=None) -> None:
+        if batch == 0:
+            self.observed.append(self.loss.lesson._observed.numpy())
 
-    teach = tf_l2t.Teach(taught.teacher, taught.dev)
-    # An epoch is what lies between two measurements, and has a validation at its end.
+    def on_epoch_end(self, epoch, logs=None) -> None:
+        self.accuracies.append(logs.get("accuracy"))
+
+
+def fit_between_measurements(taught, model, teach, told) -> None:
+    """An epoch is what lies between two measurements, and has a validation at its end."""
+    data = tf.data.Dataset.from_tensor_slices(taught.batches(1)).batch(BATCH).repeat()
     model.fit(
-        tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH).repeat(),
+        data,
         epochs=6,
         steps_per_epoch=5,
         shuffle=False,
         validation_data=taught.dev,
-        callbacks=[teach, Record()],
+        callbacks=[teach, told],
         verbose=0,
     )
-    assert observed[0][0] == observed[0][1]
-    np.testing.assert_allclose([o[0] for o in observed[1:]], accuracies[:-1], rtol=1e-6)
+
+
+def test_without_training_data_the_batches_are_counted(taught) -> None:
+    loss = tf_l2t.TaughtLoss(taught.teacher)
+    told = AtEpochs(loss)
+    model = taught.compiled(loss=loss, metrics=["accuracy"])
+    fit_between_measurements(taught, model, tf_l2t.Teach(taught.teacher, taught.dev), told)
+    assert told.observed[0][0] == told.observed[0][1]
+    found = [observed[0] for observed in told.observed[1:]]
+    np.testing.assert_allclose(found, told.accuracies[:-1], rtol=1e-6)
 
 
 def test_a_new_optimizer_and_validation_batches_that_are_not_trained_on(taught) -> None:
-    x, y = taught.batches(1)
-    observed = []
-
-    class Record(keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None) -> None:
-            if batch == 0:
-                observed.append(loss.lesson._observed.numpy())
-
-    for times in (1, 2):
-        loss = tf_l2t.TaughtLoss(taught.teacher)
-        teach = tf_l2t.Teach(taught.teacher, taught.dev)
-        model = taught.compiled(loss=loss)
-        initial = model.get_weights()
-        for _ in range(times):
-            observed.clear()
-            model = taught.compiled(model=model, loss=loss)
-            model.set_weights(initial)
-            model.fit(
-                tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH).repeat(),
-                epochs=6,
-                steps_per_epoch=5,
-                shuffle=False,
-                validation_data=taught.dev,
-                callbacks=[teach, Record()],
-                verbose=0,
-            )
-        if times == 1:
-            once = list(observed)
-    np.testing.assert_allclose(observed, once, rtol=1e-5)
+    loss = tf_l2t.TaughtLoss(taught.teacher)
+    teach = tf_l2t.Teach(taught.teacher, taught.dev)
+    model = taught.model()
+    initial = model.get_weights()
+    first, second = AtEpochs(loss), AtEpochs(loss)
+    for told in (first, second):
+        model.set_weights(initial)
+        fit_between_measurements(taught, taught.compiled(model=model, loss=loss), teach, told)
+    np.testing.assert_allclose(second.observed, first.observed, rtol=1e-5)
 
 
 def test_the_last_execution_may_have_fewer_steps(taught) -> None:

@@ -112,6 +112,6 @@ def moses(text: ParallelText, lowercase: bool = True) -> ParallelText:
 
 
 def _check_language(name: str, language: str) -> None:
-    """Refuses what sacremoses would take for a language without rules of its own."""
+    """Raises ValueError for what is no code; sacremoses would read it by the rules of English."""
     if not isinstance(language, str) or not _CODE.fullmatch(language):
         raise ValueError(f"{name} is {language!r}: give a code of two letters, such as 'de'")

@@ -16,7 +16,6 @@ import tensorflow as tf
 from tf_l2t.differentiation.replicas import Replicas
 from tf_l2t.differentiation.workers import Workers
 from tf_l2t.losses.base import Loss
-from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.tasks.task import Task
 from tf_l2t.training.budget import Budget
 from tf_l2t.training.estimated import EstimatedLoss
@@ -108,9 +107,9 @@ class Comparison:
                     task.trained_on(row.trained_on, held_back=_HELD_BACK),
                     task.trained_on(row.trained_on),
                 )
-        plain = [row for row in rows if _plain_cross_entropy(row)]
+        plain = [row for row in rows if row.is_plain_cross_entropy]
         for row in rows:
-            if _is_estimated(row) and not plain:
+            if row.is_estimated and not plain:
                 raise ValueError(
                     f"Row {row.name!r} is estimated with a student on cross entropy; add a row "
                     "with loss = @CrossEntropy()."
@@ -149,7 +148,7 @@ class Comparison:
         trials = sum(len(row.trials) for row in self.rows) * self._search_seeds
         students = len(self.rows) * self._test_seeds
         steps = self._budget.num_steps
-        return (trials + sum(map(_is_estimated, self.rows))) * steps, students * steps
+        return (trials + sum(row.is_estimated for row in self.rows)) * steps, students * steps
 
     @property
     def kept_steps(self) -> int:
@@ -196,7 +195,7 @@ class Comparison:
             left_out: a row that is not tried now.
         """
         # What is to be estimated needs what was found for cross entropy.
-        rows, score = sorted(self.rows, key=_is_estimated), self._task.score
+        rows, score = sorted(self.rows, key=lambda row: row.is_estimated), self._task.score
         rows = [row for row in rows if row is not left_out]
         if not any(
             trial.name not in results["search"].get(row.name, {})
@@ -206,7 +205,7 @@ class Comparison:
             return
         trials = [(row, trial) for row in rows for trial in row.trials]
         steps = self._search_seeds * self._budget.num_steps
-        unknown = [row for row in rows if _is_estimated(row)]
+        unknown = [row for row in rows if row.is_estimated]
         unknown = [row for row in unknown if row.name not in results.get("estimates", {})]
         total = len(trials) * steps + len(unknown) * self._budget.num_steps
         with Progress("search of learning rates", total, replicas=self._replicas) as progress:
@@ -216,7 +215,7 @@ class Comparison:
                     progress.skip(steps)
                     continue
                 start = time.perf_counter()
-                if _is_estimated(row) and row.name not in results.setdefault("estimates", {}):
+                if row.is_estimated and row.name not in results.setdefault("estimates", {}):
                     results["estimates"][row.name] = self._estimate(results, progress.steps)
                 students = train_and_score(
                     self._teach(row, trial, _SEARCH, results.get("estimates")),
@@ -384,15 +383,6 @@ class Comparison:
                 teaching, self._warm_starts_kept, self._warm_start_store, itertools.chain(*seeds)
             )
         return self._warm_starts[key]
-
-
-def _is_estimated(row: Row) -> bool:
-    return any(isinstance(loss, EstimatedLoss) for loss, _ in row.variants.values())
-
-
-def _plain_cross_entropy(row: Row) -> bool:
-    (loss, *others) = [loss for loss, _ in row.variants.values()]
-    return type(loss) is CrossEntropy and not others and row.trained_on == "train"
 
 
 def _numbered(

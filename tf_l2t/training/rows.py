@@ -8,6 +8,7 @@ from typing import Any
 
 from tf_l2t.checks import instance_of, one_of, positive
 from tf_l2t.losses.base import Loss
+from tf_l2t.losses.cross_entropy import CrossEntropy
 from tf_l2t.training.estimated import EstimatedLoss
 from tf_l2t.training.recipe import Recipe
 
@@ -78,8 +79,7 @@ class Row:
                 raise ValueError(f"Row {self.name!r}: {argument} is empty; give at least one.")
         for loss, _ in self.variants.values():
             instance_of(f"Row {self.name!r}", "loss", loss, AnyLoss)
-        estimated = any(isinstance(loss, EstimatedLoss) for loss, _ in self.variants.values())
-        if estimated and self.teacher is not None:
+        if self.is_estimated and self.teacher is not None:
             raise ValueError(
                 f"Row {self.name!r}: loss is estimated and takes nothing from a teacher; leave "
                 "teacher None."
@@ -100,6 +100,17 @@ class Row:
         if isinstance(self.teacher, Mapping):
             return {name: (self.loss, teacher) for name, teacher in self.teacher.items()}
         return {"": (self.loss, self.teacher)}
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether a loss of it is estimated with a student of another row."""
+        return any(isinstance(loss, EstimatedLoss) for loss, _ in self.variants.values())
+
+    @property
+    def is_plain_cross_entropy(self) -> bool:
+        """Whether its students show what others are estimated with."""
+        (loss, *others) = [loss for loss, _ in self.variants.values()]
+        return type(loss) is CrossEntropy and not others and self.trained_on == "train"
 
     @property
     def trials(self) -> list[Trial]:
