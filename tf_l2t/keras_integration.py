@@ -248,13 +248,10 @@ class Teach(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the steps."""
-        before = self._step
-        self._step = self._epoch_start + batch + 1
-        steps = self.params.get("steps")
-        if (
-            steps is not None
-        ):  # Of a last execution with fewer steps Keras tells where it would end.
-            self._step = min(self._step, self._epoch_start + steps)
+        before, steps = self._step, self.params.get("steps")
+        # Of a last execution that has fewer steps Keras tells where a whole one would end.
+        done = batch + 1 if steps is None else min(batch + 1, steps)
+        self._step = self._epoch_start + done
         if before >= self._num_steps:
             raise ValueError(
                 f"Teach: fit goes on after num_steps={self._num_steps} steps, for which the "

@@ -27,7 +27,7 @@ class ActorCritic(SequenceLoss):
     y, learns it beside the student by temporal differences, a step of Adam at every step of the
     student's:
 
-    minimise (Q(u_t) - q_t)² + λ Σ_a (Q(a) - mean_b Q(b))²
+        minimise (Q(u_t) - q_t)² + λ Σ_a (Q(a) - mean_b Q(b))²
         towards  q_t = r_t + Σ_a p(a|u_≤t, x) Q'(a; u_≤t, y),    r_t = BLEU(u_≤t) - BLEU(u_<t)
         Q' ← (1 - γ) Q' + γ Q
 

@@ -98,8 +98,7 @@ def _of_student(
     matrices = student.told.get("phi")
     if matrices is None or not len(matrices) or not is_matrix(matrices[0]) or len(matrices[0]) < 2:
         return {}
-    loss = loss or {"class": None, "arguments": {}}
-    name = loss["class"]
+    name = loss["class"] if loss else None
     classes = matrices.shape[-1]
     names = names_of(classes, class_names)
     pairs = [_numbered(pair, names) for pair in class_pairs or ()]
@@ -118,7 +117,7 @@ def _of_student(
         learned, forward = matrices[-1], name == "DynamicForwardCorrection"
         if forward:
             # As the loss itself does, but without TensorFlow.
-            right = loss["arguments"].get("least_right", 0.0)
+            right = loss["arguments"].get("least_right", 0.0) if loss else 0.0
             learned = right * np.eye(classes) + (1 - right) * scipy.special.softmax(learned, axis=1)
         figures["noise"] = lambda figure: noise(figure, applied, learned, names, forward)
     beside = [(i, j) for i, j in pairs if i != j]
@@ -152,6 +151,7 @@ def _loss_of(run_directory: pathlib.Path, results: dict[str, Any]) -> Mapping[st
         record = (teacher / "teacher.json").read_bytes()
         if taught_by and hashlib.sha256(record).hexdigest() != taught_by["sha256"]:
             return None
-        return json.loads(record)["loss"]
+        loss = json.loads(record)["loss"]
+        return loss if loss["class"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
